@@ -1,0 +1,1 @@
+"""What a call is worth: connected intervals, the journal, rating and statements."""

@@ -1,0 +1,1 @@
+"""The SIP user agent of a telephone answering service and the process around it."""

@@ -1,0 +1,1 @@
+"""How sound flows: session descriptions, RTP, the relay and its ports."""

@@ -1,0 +1,1 @@
+"""Who takes this call: numbers, contracts, agents, groups and the floor."""
