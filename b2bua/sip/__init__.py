@@ -1,1 +1,1 @@
-"""SIP itself, sans-IO: messages, transactions, dialogs, sessions, digest. Imports nothing else of this project."""
+"""SIP itself, sans-IO: messages, transactions, dialogs, sessions, digest. Imports nothing else of ours."""

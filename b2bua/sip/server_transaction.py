@@ -125,9 +125,7 @@ class ServerTransaction:
 
     def __init_subclass__(cls) -> None:
         # one lookup per input: the table with its actions' names resolved
-        cls._steps = {
-            pair: (getattr(cls, f"_{action}"), state) for pair, (action, state) in cls.transitions.items()
-        }
+        cls._steps = {pair: (getattr(cls, f"_{action}"), state) for pair, (action, state) in cls.transitions.items()}
 
     def __init__(
         self, layer: "TransactionLayer", key: ServerKey, request: Request, hop: Hop, reply_hop: Hop, initial: State

@@ -223,9 +223,7 @@ class TransactionLayer:
                 return transaction
         return None
 
-    def _answer_cancel(
-        self, request: Request, reply_hop: Hop, cancelled: ServerTransaction | None, now: float
-    ) -> None:
+    def _answer_cancel(self, request: Request, reply_hop: Hop, cancelled: ServerTransaction | None, now: float) -> None:
         """Answer a CANCEL without keeping it: the answer to its repetition is the same."""
         if cancelled is None:
             response = response_to(request, 481, to_tag=stateless_tag(request))
