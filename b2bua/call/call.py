@@ -1,0 +1,407 @@
+"""A call: one caller, the agents that ring for it, and the one that talks.
+
+Events of SIP, floor and media come in, commands to SIP, floor, media and ledger go out; the state is set
+by ``states.TRANSITIONS`` alone. Floor and media answer by events, at once or later: the call cannot tell.
+Times are integer nanoseconds of the monotonic clock (``at``).
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from b2bua.call.leg import AGENT, CALLER, Leg, Offer
+from b2bua.call.reoffer import Input as ReofferInput
+from b2bua.call.reoffer import Reoffer
+from b2bua.call.reoffer import State as ReofferState
+from b2bua.call.states import TRANSITIONS, Input, State
+from b2bua.call.summary import CallSummary
+from b2bua.sip.events import (
+    AckReceived,
+    InfoAnswered,
+    InfoReceived,
+    InviteCancelled,
+    InviteFailed,
+    OfferAcknowledged,
+    OfferAnswered,
+    OfferFailed,
+    OfferReceived,
+    ProgressReceived,
+    SessionAnswered,
+    SessionEnded,
+    SipEvent,
+)
+from b2bua.sip.session import Session
+from media.engine import LegStatistics, MediaEngine
+from routing.contract import Contract
+from routing.floor import Floor
+
+ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
+
+#: What a withdrawn offer tells the agent's phone (RFC 3326).
+_WITHDRAWAL_REASONS = {"answered_elsewhere": ELSEWHERE}
+
+
+class Ports(Protocol):
+    """What the exchange does for its calls."""
+
+    def ring(self, call: "Call", agent_id: str, at: int) -> list[Leg]:
+        """Send INVITEs to the agent's reachable phones; an empty list if there are none."""
+
+    def connected(self, call: "Call", at: int) -> None:
+        """The connected interval opens."""
+
+    def disconnected(self, call: "Call", at: int) -> None:
+        """The connected interval closes."""
+
+    def ended(self, call: "Call", statistics: dict[str, LegStatistics]) -> None:
+        """Write the record and forget the call."""
+
+
+class Call:
+    """One caller's call to one contract."""
+
+    __slots__ = (
+        "_reoffer", "agent", "caller", "contract", "description", "floor", "id", "media", "offers", "ports",
+        "rung", "state", "summary",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        call_id: str,
+        session: Session,
+        contract: Contract,
+        summary: CallSummary,
+        ports: Ports,
+        media: MediaEngine,
+        floor: Floor,
+    ) -> None:
+        self.id = call_id
+        self.contract = contract
+        self.summary = summary
+        self.ports = ports
+        self.media = media
+        self.floor = floor
+        self.state = State.PREPARING
+        self.caller = Leg(self, CALLER, session)
+        session.owner = self.caller
+        self.agent: Leg | None = None
+        self.offers: dict[str, Offer] = {}
+        self.description = b""
+        self.rung = False
+        self._reoffer: Reoffer | None = None
+
+    def begin(self, invite_body: bytes, at: int) -> None:
+        """Accept the caller's INVITE: 100 was sent; prepare the description that agents will be offered."""
+        if invite_body:
+            self.media.offer(self.id, CALLER, AGENT, invite_body)
+        else:
+            # an INVITE without an offer: the agent's 200 will bring one (RFC 3264 section 4)
+            self.step(Input.DESCRIPTION_FOR_AGENT, at)
+
+    # -- the state table ---------------------------------------------------------------------------------
+
+    def step(self, happening: Input, at: int, subject: object = None) -> None:
+        """Take one input; what the table does not know in this state came late and changes nothing."""
+        entry = TRANSITIONS.get((self.state, happening))
+        if entry is None:
+            return
+        action, self.state = entry
+        _ACTIONS[action](self, at, subject)
+
+    # -- events of SIP -----------------------------------------------------------------------------------
+
+    def sip_event(self, leg: Leg, event: SipEvent, at: int) -> None:
+        """An event of one of this call's sessions."""
+        _SIP_EVENTS[type(event)](self, leg, event, at)
+
+    def _on_progress(self, leg: Leg, event: ProgressReceived, at: int) -> None:
+        leg.early_body = event.body
+        self.step(Input.PROGRESS, at, leg)
+
+    def _on_answer(self, leg: Leg, event: SessionAnswered, at: int) -> None:
+        if event.body:
+            leg.early_body = event.body
+        self.step(Input.LEG_ANSWERED, at, leg)
+
+    def _on_failure(self, leg: Leg, event: InviteFailed, at: int) -> None:
+        offer = self.offers.get(leg.agent_id)
+        leg.release()
+        if offer is not None:
+            status = event.status
+            if status >= 600:
+                # RFC 3261 21.6: this agent does not want the call at any phone
+                for other in [other for other in offer.legs if other is not leg]:
+                    self._cancel(other, "", at)
+                offer.legs[:] = [leg]
+            if offer.note_failure(leg, status):
+                self.step(Input.LEG_FAILED, at, offer)
+
+    def _on_cancelled(self, leg: Leg, event: InviteCancelled, at: int) -> None:
+        leg.release()
+        self.summary.end_reason = "caller_cancelled"
+        self.step(Input.CALLER_GONE, at, event.reason)
+
+    def _on_ended(self, leg: Leg, event: SessionEnded, at: int) -> None:
+        if leg is self.caller or leg is self.agent:
+            side = leg.role
+            leg.release()
+            if self.state is not State.CLOSING:
+                cause = event.cause
+                self.summary.end_reason = f"{side}_hung_up" if cause == "bye" else f"{side}_{cause}"
+                self.step(Input.CALLER_GONE if side == CALLER else Input.AGENT_GONE, at, event.reason)
+        else:
+            leg.release()
+
+    def _on_ack(self, leg: Leg, event: AckReceived, at: int) -> None:
+        self._acknowledged(event.body, at)
+
+    def _on_offer_acknowledged(self, leg: Leg, event: OfferAcknowledged, at: int) -> None:
+        self._acknowledged(event.body, at)
+
+    def _acknowledged(self, body: bytes, at: int) -> None:
+        if self._reoffer is not None:
+            happening = ReofferInput.ACKNOWLEDGED if body else ReofferInput.ACKNOWLEDGED_EMPTY
+            self._reoffer.step(self, happening, at, body)
+
+    def _on_offer(self, leg: Leg, event: OfferReceived, at: int) -> None:
+        other = self._other(leg)
+        if self.state is not State.TALKING or other is None or self._reoffer is not None:
+            # RFC 3261 14.2: one exchange at a time, across both legs
+            leg.talking_to.refuse_offer(491, at / 1e9)
+            return
+        if event.body:
+            self._reoffer = Reoffer(leg, other, event.method, ReofferState.PREPARING_OFFER)
+            self.media.offer(self.id, leg.role, other.role, event.body)
+        else:
+            self._reoffer = Reoffer(leg, other, event.method, ReofferState.ASKED)
+            other.talking_to.offer(b"", at / 1e9)
+
+    def _on_offer_answered(self, leg: Leg, event: OfferAnswered, at: int) -> None:
+        if self._reoffer is not None:
+            happening = ReofferInput.ANSWERED_WITH_OFFER if event.ack_due else ReofferInput.ANSWERED
+            self._reoffer.step(self, happening, at, event.body)
+
+    def _on_offer_failed(self, leg: Leg, event: OfferFailed, at: int) -> None:
+        if self._reoffer is not None:
+            self._reoffer.step(self, ReofferInput.REFUSED, at, status=event.status)
+
+    def _on_info(self, leg: Leg, event: InfoReceived, at: int) -> None:
+        other = self._other(leg)
+        if self.state is not State.TALKING or other is None:
+            leg.talking_to.answer_request(event.transaction, 481, at / 1e9)
+            return
+        other.talking_to.send_info(event.content_type, event.body, event.transaction, at / 1e9)
+
+    def _on_info_answered(self, leg: Leg, event: InfoAnswered, at: int) -> None:
+        other = self._other(leg)
+        if other is not None:
+            other.talking_to.answer_request(event.token, event.status, at / 1e9)  # type: ignore[arg-type]
+
+    def _other(self, leg: Leg) -> Leg | None:
+        other = self.agent if leg is self.caller else self.caller
+        return other if other is not None and other.session is not None else None
+
+    # -- events of the media engine ----------------------------------------------------------------------
+
+    def description_ready(self, leg: str, sdp: bytes, at: int) -> None:
+        """The media engine has rewritten a description for ``leg``."""
+        if self._reoffer is not None:
+            self._reoffer.step(self, ReofferInput.DESCRIPTION_READY, at, sdp)
+        elif leg == AGENT:
+            self.description = sdp
+            self.step(Input.DESCRIPTION_FOR_AGENT, at)
+        else:
+            self.step(Input.DESCRIPTION_FOR_CALLER, at, sdp)
+
+    def media_failed(self, reason: str, at: int) -> None:
+        """The media engine cannot do what was asked."""
+        if self._reoffer is not None:
+            self._reoffer.step(self, ReofferInput.MEDIA_FAILED, at)
+        else:
+            self.step(Input.MEDIA_FAILED, at, reason)
+
+    def media_timed_out(self, at: int) -> None:
+        """Nothing was heard for too long from a party that may talk."""
+        self.summary.end_reason = "media_timeout"
+        self.step(Input.MEDIA_TIMED_OUT, at)
+
+    def reoffer_done(self, reoffer: Reoffer) -> None:
+        """The exchange of descriptions is over, well or not."""
+        if self._reoffer is reoffer:
+            self._reoffer = None
+
+    def descriptions_failed(self, at: int) -> None:
+        """No common description: there is nothing to talk over."""
+        self.summary.end_reason = "not_acceptable"
+        self.step(Input.SHUTDOWN, at)
+
+    # -- actions: finding an agent -----------------------------------------------------------------------
+
+    def _seek_agent(self, at: int, subject: object) -> None:
+        self.floor.caller_entered(self.id, self.contract, at / 1e9)
+
+    def _ring_agent(self, at: int, agent_id: object) -> None:
+        assert isinstance(agent_id, str)
+        offer = Offer(agent_id)
+        self.offers[agent_id] = offer
+        offer.legs = self.ports.ring(self, agent_id, at)
+        if not offer.legs:
+            del self.offers[agent_id]
+            self.floor.offer_declined(self.id, agent_id, "unreachable", at / 1e9)
+
+    def _pass_progress(self, at: int, leg: object) -> None:
+        assert isinstance(leg, Leg)
+        if leg.early_body and len(self.offers) == 1 and self.description:
+            # early media (183): one agent rings, so nobody else's sound can get between
+            self.media.answer(self.id, AGENT, CALLER, leg.early_body)
+        elif not self.rung:
+            self.rung = True
+            self.summary.rang_at = at
+            self.caller.talking_to.ring(at / 1e9)
+
+    def _pass_early_media(self, at: int, sdp: object) -> None:
+        assert isinstance(sdp, bytes)
+        self.caller.talking_to.ring(at / 1e9, 183, sdp)
+
+    def _note_leg_failure(self, at: int, offer: object) -> None:
+        assert isinstance(offer, Offer)
+        if self.offers.pop(offer.agent_id, None) is not None:
+            self.floor.offer_declined(self.id, offer.agent_id, offer.failure, at / 1e9)
+
+    def _stop_ringing(self, at: int, subject: object) -> None:
+        """``subject`` is (agent, cause): an offer withdrawn, or an answer that came too late."""
+        assert isinstance(subject, tuple)
+        agent_id, cause = subject
+        offer = self.offers.pop(agent_id, None)
+        if offer is not None:
+            reason = _WITHDRAWAL_REASONS.get(cause, "")
+            for leg in offer.legs:
+                self._cancel(leg, reason, at)
+
+    def _cancel(self, leg: Leg, reason: str, at: int) -> None:
+        session = leg.session
+        leg.release()
+        if session is not None:
+            session.hangup(at / 1e9, reason)
+
+    def _report_answer(self, at: int, leg: object) -> None:
+        assert isinstance(leg, Leg)
+        offer = self.offers.get(leg.agent_id)
+        if offer is None:
+            self._cancel(leg, ELSEWHERE, at)
+            return
+        # the agent's other phones stop ringing whoever wins
+        for other in [other for other in offer.legs if other is not leg]:
+            self._cancel(other, ELSEWHERE, at)
+        offer.legs[:] = [leg]
+        self.floor.offer_answered(self.id, leg.agent_id, at / 1e9)
+
+    # -- actions: joining and talking --------------------------------------------------------------------
+
+    def _join(self, at: int, agent_id: object) -> None:
+        assert isinstance(agent_id, str)
+        leg = self.offers.pop(agent_id).legs[0]
+        self.agent = leg
+        self.summary.agent = agent_id
+        if self.description:
+            self.media.answer(self.id, AGENT, CALLER, leg.early_body)
+        else:
+            self.media.offer(self.id, AGENT, CALLER, leg.early_body)
+
+    def _connect(self, at: int, sdp: object) -> None:
+        assert isinstance(sdp, bytes)
+        agent = self.agent
+        assert agent is not None
+        self.summary.answered_at = at
+        if not self.description:
+            self._reoffer = Reoffer(self.caller, agent, "INVITE", ReofferState.AWAITING_ACK)
+        self.description = b""
+        self.caller.talking_to.answer(sdp, at / 1e9)
+        self.ports.connected(self, at)
+
+    def _fail_to_join(self, at: int, reason: object) -> None:
+        self.summary.end_reason = str(reason)
+        self._refuse_caller(488 if reason != "no_ports" else 503, at)
+        self._close(at)
+
+    def _lose_agent(self, at: int, reason: object) -> None:
+        self._refuse_caller(480, at)
+        self._close(at)
+
+    def _disconnect(self, at: int, reason: object) -> None:
+        self.summary.ended_at = at
+        self.ports.disconnected(self, at)
+        self._close(at, str(reason or ""))
+
+    def _hang_up_late_answer(self, at: int, leg: object) -> None:
+        assert isinstance(leg, Leg)
+        self._cancel(leg, ELSEWHERE, at)
+
+    # -- actions: the end --------------------------------------------------------------------------------
+
+    def _abandon(self, at: int, reason: object) -> None:
+        self._close(at, str(reason or ""))
+
+    def _refuse_for_nobody(self, at: int, status: object) -> None:
+        assert isinstance(status, int)
+        self.summary.end_reason = "nobody_available"
+        self._refuse_caller(status, at)
+        self._close(at)
+
+    def _refuse_for_media(self, at: int, reason: object) -> None:
+        self.summary.end_reason = str(reason)
+        self._refuse_caller({"no_ports": 503, "malformed": 400}.get(str(reason), 488), at)
+        self._close(at)
+
+    def _refuse_for_shutdown(self, at: int, reason: object) -> None:
+        self.summary.end_reason = self.summary.end_reason or "shutdown"
+        self._refuse_caller(503, at)
+        self._close(at)
+
+    def _refuse_caller(self, status: int, at: int) -> None:
+        session = self.caller.session
+        self.summary.status = status
+        if session is not None:
+            extra = [("Retry-After", "5")] if status == 503 else None
+            session.refuse(status, at / 1e9, extra=extra)
+
+    def _close(self, at: int, reason: str = "") -> None:
+        """Nobody talks or rings any more; the record is written when the media engine has its figures."""
+        if not self.summary.ended_at:
+            self.summary.ended_at = at
+        self._reoffer = None
+        # the floor withdraws what still rings, by events
+        if self.agent is None:
+            self.floor.caller_left(self.id, at / 1e9)
+        else:
+            self.floor.call_ended(self.id, at / 1e9)
+            self._cancel(self.agent, reason, at)
+        self._cancel(self.caller, reason, at)
+        self.media.close(self.id)
+
+    def _write_record(self, at: int, statistics: object) -> None:
+        for offer in self.offers.values():
+            for leg in offer.legs:
+                self._cancel(leg, "", at)
+        self.offers.clear()
+        self.ports.ended(self, statistics)  # type: ignore[arg-type]
+        self.agent = None
+
+
+_ACTIONS: dict[str, Callable[[Call, int, object], None]] = {
+    action: getattr(Call, f"_{action}") for action, _ in TRANSITIONS.values()
+}
+
+_SIP_EVENTS: dict[type, Callable[..., None]] = {
+    ProgressReceived: Call._on_progress,
+    SessionAnswered: Call._on_answer,
+    InviteFailed: Call._on_failure,
+    InviteCancelled: Call._on_cancelled,
+    SessionEnded: Call._on_ended,
+    AckReceived: Call._on_ack,
+    OfferReceived: Call._on_offer,
+    OfferAnswered: Call._on_offer_answered,
+    OfferFailed: Call._on_offer_failed,
+    OfferAcknowledged: Call._on_offer_acknowledged,
+    InfoReceived: Call._on_info,
+    InfoAnswered: Call._on_info_answered,
+}

@@ -1,0 +1,163 @@
+"""All calls: where they are born, how events find theirs, how they end."""
+
+import structlog
+from accounting.journal import Ledger
+
+from b2bua.call.call import Call
+from b2bua.call.leg import AGENT, Leg
+from b2bua.call.phones import Phones
+from b2bua.call.presentation import Presentation
+from b2bua.call.record import call_ended
+from b2bua.call.states import Input
+from b2bua.call.summary import CallSummary
+from b2bua.metrics import Metrics
+from b2bua.sip.endpoint import Endpoint
+from b2bua.sip.errors import LocalProtocolError
+from b2bua.sip.events import SipEvent
+from b2bua.sip.session import Session
+from media.engine import LegStatistics, MediaClosed, MediaEngine, MediaEvent, MediaFailed, SdpReady
+from routing.contract import Contract
+from routing.directory import Directory
+from routing.floor import (
+    AgentConnected,
+    AnswerRefused,
+    Floor,
+    FloorEvent,
+    NobodyFound,
+    OfferMade,
+    OfferWithdrawn,
+)
+
+log = structlog.get_logger("b2bua.call")
+
+
+class CallController:
+    """Owns the calls; carries commands and events between them, SIP, the floor, media and the ledger."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        media: MediaEngine,
+        floor: Floor,
+        ledger: Ledger,
+        phones: Phones,
+        presentation: Presentation,
+        metrics: Metrics,
+    ) -> None:
+        self.endpoint = endpoint
+        self.media = media
+        self.floor = floor
+        self.ledger = ledger
+        self.phones = phones
+        self.presentation = presentation
+        self.metrics = metrics
+        self.directory: Directory = Directory.empty()
+        self.calls: dict[str, Call] = {}
+
+    # -- birth and events --------------------------------------------------------------------------------
+
+    def begin(self, session: Session, contract: Contract, summary: CallSummary, at: int) -> Call:
+        """A caller is let in: make the call and let the floor look for an agent."""
+        invite = session.invite
+        assert invite is not None
+        call = Call(self.endpoint.ids.call_id()[:16], session, contract, summary, self, self.media, self.floor)
+        self.calls[call.id] = call
+        session.trying(at / 1e9)
+        log.debug("call_received", call_id=call.id, contract=contract.id, origin=summary.origin)
+        call.begin(invite.body, at)
+        return call
+
+    def sip_event(self, event: SipEvent, at: int) -> None:
+        """Hand an event to the call whose session it concerns; ended calls have let theirs go."""
+        leg = getattr(event, "session").owner  # noqa: B009 - RequestReceived never comes here
+        if isinstance(leg, Leg):
+            leg.call.sip_event(leg, event, at)
+
+    def floor_event(self, event: FloorEvent, at: int) -> None:
+        """What the floor has decided."""
+        call = self.calls.get(event.call_id)
+        if call is None:
+            return
+        match event:
+            case OfferMade():
+                call.step(Input.OFFER_MADE, at, event.agent_id)
+            case OfferWithdrawn():
+                call.step(Input.OFFER_WITHDRAWN, at, (event.agent_id, event.cause))
+            case AgentConnected():
+                call.step(Input.AGENT_CONNECTED, at, event.agent_id)
+            case AnswerRefused():
+                call.step(Input.ANSWER_REFUSED, at, (event.agent_id, "answered_elsewhere"))
+            case NobodyFound():
+                call.step(Input.NOBODY_FOUND, at, event.status)
+
+    def media_event(self, event: MediaEvent, at: int) -> None:
+        """What the media engine has done."""
+        call = self.calls.get(event.session)
+        if call is None:
+            return
+        if isinstance(event, SdpReady):
+            call.description_ready(event.leg, event.sdp, at)
+        elif isinstance(event, MediaFailed):
+            log.info("media_failed", call_id=call.id, reason=event.reason, leg=event.leg, detail=event.detail)
+            call.media_failed(event.reason, at)
+        elif isinstance(event, MediaClosed):
+            call.step(Input.MEDIA_CLOSED, at, dict(event.statistics))
+        else:
+            log.info("media_timeout", call_id=call.id, leg=event.leg)
+            call.media_timed_out(at)
+
+    def shut_down(self, at: int) -> None:
+        """End every call now: BYE to everybody, intervals closed."""
+        for call in list(self.calls.values()):
+            call.summary.end_reason = call.summary.end_reason or "shutdown"
+            call.step(Input.SHUTDOWN, at)
+
+    # -- what calls ask of us ----------------------------------------------------------------------------
+
+    def ring(self, call: Call, agent_id: str, at: int) -> list[Leg]:
+        """INVITE every reachable phone of the agent."""
+        agent = self.directory.agents.get(agent_id)
+        if agent is None:
+            return []
+        now = at / 1e9
+        from_value = self.presentation.from_value(call.contract, call.summary)
+        headers = self.presentation.headers(call.contract, call.summary)
+        legs = []
+        for phone in self.phones.of(agent, now):
+            leg = Leg(call, AGENT, None, agent_id)
+            to_value = f"<sip:{phone.to_user}@{self.presentation.domain}>"
+            try:
+                leg.session = self.endpoint.invite(
+                    phone.uri, phone.hop, from_value, to_value, call.description, now,
+                    headers, leg, phone.symmetric, list(phone.routes),
+                )  # fmt: skip
+            except LocalProtocolError as error:
+                log.warning("phone_unusable", call_id=call.id, agent=agent_id, error=str(error))
+                continue
+            legs.append(leg)
+        return legs
+
+    def connected(self, call: Call, at: int) -> None:
+        """The connected interval opens: from here on the call is paid for."""
+        summary = call.summary
+        self.ledger.connected(
+            call_id=call.id, contract=call.contract.id, tariff=call.contract.tariff, agent=summary.agent,
+            billable=summary.billable, at_ns=at,
+        )  # fmt: skip
+
+    def disconnected(self, call: Call, at: int) -> None:
+        """The connected interval closes."""
+        self.ledger.hung_up(call_id=call.id, at_ns=at, side=call.summary.end_reason)
+
+    def ended(self, call: Call, statistics: dict[str, LegStatistics]) -> None:
+        """The call is over: record it and forget it."""
+        del self.calls[call.id]
+        summary = call.summary
+        self.ledger.ended(call_ended(call, statistics))
+        talk = (summary.ended_at - summary.answered_at) / 1e9 if summary.answered_at else 0.0
+        answer = (summary.answered_at - summary.started_at) / 1e9 if summary.answered_at else -1.0
+        self.metrics.call_ended(summary.result, summary.end_reason, talk, answer)
+        log.info(
+            "call_ended", call_id=call.id, contract=call.contract.id, agent=summary.agent,
+            result=summary.result, reason=summary.end_reason, talk_ms=int(talk * 1000),
+        )  # fmt: skip

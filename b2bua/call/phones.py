@@ -1,0 +1,60 @@
+"""Where an agent's phones are: fixed addresses, and the registrar's bindings."""
+
+from dataclasses import dataclass
+
+from b2bua.registrar import Registrar
+from b2bua.sip.dialog import hop_towards
+from b2bua.sip.errors import RemoteProtocolError
+from b2bua.sip.hop import Hop
+from routing.contract import Agent
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """One place to send an INVITE to."""
+
+    uri: str
+    hop: Hop
+    to_user: str
+    routes: tuple[str, ...] = ()
+    symmetric: bool = False
+
+
+class Phones:
+    """Finds the phones of an agent at the moment of an offer."""
+
+    __slots__ = ("_default_listeners", "_registrar")
+
+    def __init__(self, registrar: Registrar, default_listeners: dict[str, str]) -> None:
+        self._registrar = registrar
+        self._default_listeners = default_listeners
+
+    def of(self, agent: Agent, now: float) -> list[Phone]:
+        """Every phone that can be rung now; empty if the agent is unreachable."""
+        found = []
+        for endpoint in agent.endpoints:
+            if endpoint.contact:
+                phone = self._fixed(endpoint.contact)
+                if phone is not None:
+                    found.append(phone)
+            else:
+                for binding in self._registrar.bindings(endpoint.username, now):
+                    # a phone is reached the way its REGISTER came: through its NAT, over its connection
+                    found.append(
+                        Phone(
+                            binding.uri, binding.hop, endpoint.username, tuple(binding.path),
+                            symmetric=not binding.path,
+                        )
+                    )  # fmt: skip
+        return found
+
+    def _fixed(self, contact: str) -> Phone | None:
+        try:
+            hop = hop_towards(contact, "")
+        except RemoteProtocolError:
+            return None
+        listener = self._default_listeners.get(hop.transport)
+        if listener is None:
+            return None
+        user = contact.partition(":")[2].partition("@")[0]
+        return Phone(contact, hop._replace(listener=listener), user)

@@ -1,0 +1,51 @@
+"""What is remembered of a call for its record; times are nanoseconds of the monotonic clock, 0 = never."""
+
+from b2bua.sip.diversion import Forwarding
+from b2bua.sip.identity import CallerIdentity
+
+
+class CallSummary:
+    """Facts of one call, filled in as it goes on. ``end_reason`` is a stable slug."""
+
+    __slots__ = (
+        "agent", "answered_at", "caller", "dialled", "end_reason", "ended_at", "forwarding", "origin", "rang_at",
+        "started_at", "status", "target_number",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        origin: str,
+        dialled: str,
+        target_number: str,
+        caller: CallerIdentity,
+        forwarding: Forwarding | None,
+        started_at: int,
+    ) -> None:
+        self.origin = origin
+        self.dialled = dialled
+        self.target_number = target_number
+        self.caller = caller
+        self.forwarding = forwarding
+        self.started_at = started_at
+        self.rang_at = 0
+        self.answered_at = 0
+        self.ended_at = 0
+        self.agent = ""
+        self.status = 0
+        self.end_reason = ""
+
+    @property
+    def billable(self) -> bool:
+        """Only calls of a carrier are paid for; an agent who dials a target number makes a test call."""
+        return self.origin.startswith("trunk:")
+
+    @property
+    def result(self) -> str:
+        """``answered``, ``abandoned`` (caller gave up), ``no_agent`` or ``failed``."""
+        if self.answered_at:
+            return "answered"
+        if self.end_reason == "caller_cancelled":
+            return "abandoned"
+        if self.end_reason == "nobody_available":
+            return "no_agent"
+        return "failed"

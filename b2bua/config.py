@@ -1,0 +1,270 @@
+"""The configuration of the server: infrastructure in TOML, checked before anything starts.
+
+Business data (contracts, agents, tariffs) is in the database: see ``routing.business``.
+"""
+
+import ipaddress
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from routing.toml_lines import locate
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ServerSection(_Section):
+    """Who we are."""
+
+    domain: str = "b2bua.invalid"
+    product: str = "b2bua"
+    drain_seconds: Seconds = 3600.0
+
+
+class ListenerSection(_Section):
+    """One socket that takes SIP. ``advertise`` is what Via and Contact say, needed behind 0.0.0.0 or NAT."""
+
+    name: str = Field(min_length=1, max_length=32)
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    host: str = "127.0.0.1"
+    port: Port = 5060
+    advertise: str = ""
+    advertise_port: Port = 0
+    certificate: Path | None = None
+    private_key: Path | None = None
+
+    @field_validator("host", "advertise")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value:
+            ipaddress.ip_address(value)
+        return value
+
+    @model_validator(mode="after")
+    def _says_who_it_is(self) -> "ListenerSection":
+        if ipaddress.ip_address(self.host).is_unspecified and not self.advertise:
+            raise ValueError(
+                f"host {self.host} listens on every address: set advertise to the address that peers reach"
+            )
+        if self.transport == "tls" and not (self.certificate and self.private_key):
+            raise ValueError("a tls listener needs certificate and private_key")
+        return self
+
+
+class TrunkSection(_Section):
+    """A carrier's connection: who may send calls, how the dialled number is found, and how many."""
+
+    name: str = Field(min_length=1, max_length=32)
+    sources: tuple[str, ...] = Field(min_length=1)
+    listener: str = ""
+    did_source: Literal["request-uri", "to", "p-called-party-id"] = "request-uri"
+    region: str = Field(default="DE", pattern="^[A-Z]{2}$")
+    area_code: str = Field(default="", pattern="^[0-9]*$")
+    trust_asserted_identity: bool = True
+    max_calls: int = Field(default=0, ge=0)
+    max_calls_per_second: float = Field(default=0.0, ge=0)
+
+    @field_validator("sources")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for source in value:
+            ipaddress.ip_network(source)
+        return value
+
+
+class MediaSection(_Section):
+    """The relay's ports and patience."""
+
+    host: str = "127.0.0.1"
+    advertise: str = ""
+    port_min: int = Field(default=30000, ge=1024, le=65534)
+    port_max: int = Field(default=39999, ge=1025, le=65535)
+    quarantine_seconds: float = Field(default=10.0, ge=0, le=3600)
+    timeout_seconds: float = Field(default=60.0, ge=0, le=86400)
+
+    @field_validator("host", "advertise")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value:
+            ipaddress.ip_address(value)
+        return value
+
+    @model_validator(mode="after")
+    def _has_room(self) -> "MediaSection":
+        if self.port_max - self.port_min < 3:
+            raise ValueError("port_max must be at least port_min + 3: a call needs two pairs of ports")
+        return self
+
+
+class DatabaseSection(_Section):
+    """Where business data, journal and calls live."""
+
+    url: str = "sqlite:///b2bua.db"
+
+
+class LoggingSection(_Section):
+    """Logs go to standard error; telephone numbers are cut unless ``full_numbers`` is set."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+    full_numbers: bool = False
+
+
+class LimitsSection(_Section):
+    """Overload protection: beyond it, calls get 503 with Retry-After. 0 means no limit."""
+
+    calls: int = Field(default=2000, ge=0)
+    calls_per_second: float = Field(default=0.0, ge=0)
+    transactions: int = Field(default=50_000, ge=100)
+    retry_after_seconds: int = Field(default=5, ge=1, le=3600)
+
+
+class WebSection(_Section):
+    """Metrics at ``/metrics``, health at ``/health``; an empty host switches the web server off."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class SipSection(_Section):
+    """Timers (RFC 3261 table 4) and session timers (RFC 4028), registrations and digest."""
+
+    t1_ms: int = Field(default=500, ge=10, le=5000)
+    t2_ms: int = Field(default=4000, ge=100, le=60000)
+    t4_ms: int = Field(default=5000, ge=100, le=60000)
+    session_expires: int = Field(default=1800, ge=0, le=86400)
+    min_session_expires: int = Field(default=90, ge=90, le=86400)
+    min_register_expires: int = Field(default=60, ge=1)
+    max_register_expires: int = Field(default=3600, ge=1)
+    nonce_seconds: int = Field(default=300, ge=10, le=86400)
+
+
+class PresentationSection(_Section):
+    """What the agent's phone shows. Placeholders: {customer} {contract} {greeting} {caller}
+    {target} {forwarded_from} {forwarding_kind}. A header that comes out empty is left away."""
+
+    display_name: str = "{customer}"
+    headers: dict[str, str] = {
+        "X-Contract": "{contract}",
+        "X-Greeting": "{greeting}",
+        "X-Forwarded-From": "{forwarded_from}",
+        "X-Forwarding-Kind": "{forwarding_kind}",
+    }
+
+    @field_validator("headers")
+    @classmethod
+    def _are_tokens(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not name.isascii() or not name.replace("-", "").isalnum():
+                raise ValueError(f"{name!r} is no header name")
+        return value
+
+    @model_validator(mode="after")
+    def _known_placeholders(self) -> "PresentationSection":
+        known = dict.fromkeys(
+            ("customer", "contract", "greeting", "caller", "target", "forwarded_from", "forwarding_kind"), ""
+        )
+        for text in (self.display_name, *self.headers.values()):
+            try:
+                text.format_map(known)
+            except (KeyError, ValueError, IndexError, AttributeError) as error:
+                raise ValueError(f"{text!r}: {error} is no placeholder; known are {', '.join(known)}") from error
+        return self
+
+
+class Config(_Section):
+    """The whole file."""
+
+    server: ServerSection = ServerSection()
+    listeners: tuple[ListenerSection, ...] = Field(min_length=1)
+    trunks: tuple[TrunkSection, ...] = ()
+    media: MediaSection = MediaSection()
+    database: DatabaseSection = DatabaseSection()
+    logging: LoggingSection = LoggingSection()
+    limits: LimitsSection = LimitsSection()
+    web: WebSection = WebSection()
+    sip: SipSection = SipSection()
+    presentation: PresentationSection = PresentationSection()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Config":
+        names = [listener.name for listener in self.listeners]
+        if len(set(names)) != len(names):
+            raise ValueError(f"listener names must differ: {', '.join(sorted(names))}")
+        trunks = [trunk.name for trunk in self.trunks]
+        if len(set(trunks)) != len(trunks):
+            raise ValueError(f"trunk names must differ: {', '.join(sorted(trunks))}")
+        for trunk in self.trunks:
+            if trunk.listener and trunk.listener not in names:
+                raise ValueError(
+                    f"trunk {trunk.name!r} names the listener {trunk.listener!r}; there are: {', '.join(names)}"
+                )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a file: where (line 0: nowhere in particular) and what to do about it."""
+
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}" if self.line else f"{self.file}: {self.message}"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; ``faults`` says all that is wrong with it."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration file. Raises ConfigError with every fault found.
+
+    Relative paths in it (certificates, a SQLite file) are relative to the working directory.
+    """
+    shown = str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([Fault(shown, 0, f"cannot be read: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([Fault(shown, 0, f"is not UTF-8: {error.reason}")]) from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([toml_fault(shown, error)]) from error
+    try:
+        # by way of JSON, whose strict mode knows lists for tuples and strings for paths, as TOML means them
+        return Config.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        faults = [
+            Fault(
+                shown,
+                locate(text, item["loc"]),
+                f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}",
+            )
+            for item in error.errors()
+        ]
+        raise ConfigError(faults) from error
+
+
+def toml_fault(file: str, error: tomllib.TOMLDecodeError) -> Fault:
+    """Where TOML itself is broken; the parser says it only in its text ("... (at line 3, column 7)")."""
+    text = str(error)
+    before, _, place = text.rpartition(" (at line ")
+    number = place.partition(",")[0]
+    return Fault(file, int(number), before) if number.isdecimal() else Fault(file, 0, text)

@@ -1,0 +1,3 @@
+"""A small SIP phone on the same sans-IO core as the server: registers, calls, answers, refuses."""
+
+
