@@ -7,13 +7,14 @@ from b2bua.sip.headers import NameAddr
 from b2bua.sip.hop import Hop
 from b2bua.sip.message import Request
 from b2bua.sip.uri import SipUri, TelUri, parse_uri
+from routing.numbers import NumberReader, NumberRules
 
 
 class Trunk:
     """One carrier's connection and its load."""
 
     __slots__ = (
-        "area_code", "calls", "did_source", "listener", "max_calls", "name", "networks", "rate", "region",
+        "calls", "did_source", "listener", "max_calls", "name", "networks", "rate", "reader",
         "trust_asserted_identity",
     )  # fmt: skip
 
@@ -33,8 +34,7 @@ class Trunk:
         self.networks = tuple(ipaddress.ip_network(source) for source in sources)
         self.listener = listener
         self.did_source = did_source
-        self.region = region
-        self.area_code = area_code
+        self.reader = NumberReader(NumberRules(region, area_code))
         self.trust_asserted_identity = trust_asserted_identity
         self.max_calls = max_calls
         self.rate = RateLimit(max_calls_per_second)
@@ -48,7 +48,7 @@ class Trunk:
         """
         if self.did_source == "request-uri":
             return request.uri
-        name = "To" if self.did_source == "to" else "P-Called-Party-Id"
+        name = "To" if self.did_source == "to" else "P-Called-Party-ID"
         value = request.get(name)
         if value is None:
             return ""

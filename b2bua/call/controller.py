@@ -1,13 +1,13 @@
 """All calls: where they are born, how events find theirs, how they end."""
 
 import structlog
-from accounting.journal import Ledger
 
+from accounting.journal import Ledger
 from b2bua.call.call import Call
 from b2bua.call.leg import AGENT, Leg
 from b2bua.call.phones import Phones
 from b2bua.call.presentation import Presentation
-from b2bua.call.record import call_ended
+from b2bua.call.record import call_ended, known_facts
 from b2bua.call.states import Input
 from b2bua.call.summary import CallSummary
 from b2bua.metrics import Metrics
@@ -51,7 +51,7 @@ class CallController:
         self.phones = phones
         self.presentation = presentation
         self.metrics = metrics
-        self.directory: Directory = Directory.empty()
+        self.directory: Directory = Directory()
         self.calls: dict[str, Call] = {}
 
     # -- birth and events --------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class CallController:
             case AnswerRefused():
                 call.step(Input.ANSWER_REFUSED, at, (event.agent_id, "answered_elsewhere"))
             case NobodyFound():
-                call.step(Input.NOBODY_FOUND, at, event.status)
+                call.step(Input.NOBODY_FOUND, at, event.action.status)
 
     def media_event(self, event: MediaEvent, at: int) -> None:
         """What the media engine has done."""
@@ -142,7 +142,7 @@ class CallController:
         summary = call.summary
         self.ledger.connected(
             call_id=call.id, contract=call.contract.id, tariff=call.contract.tariff, agent=summary.agent,
-            billable=summary.billable, at_ns=at,
+            billable=summary.billable, at_ns=at, facts=known_facts(call),
         )  # fmt: skip
 
     def disconnected(self, call: Call, at: int) -> None:
@@ -153,6 +153,8 @@ class CallController:
         """The call is over: record it and forget it."""
         del self.calls[call.id]
         summary = call.summary
+        if summary.trunk is not None:
+            summary.trunk.calls -= 1
         self.ledger.ended(call_ended(call, statistics))
         talk = (summary.ended_at - summary.answered_at) / 1e9 if summary.answered_at else 0.0
         answer = (summary.answered_at - summary.started_at) / 1e9 if summary.answered_at else -1.0

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from b2bua.sip.session import Session
+from routing.floor import DeclineReason
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
@@ -45,7 +46,7 @@ class Offer:
     def __init__(self, agent_id: str) -> None:
         self.agent_id = agent_id
         self.legs: list[Leg] = []
-        self.failure = "unreachable"
+        self.failure: DeclineReason = "unreachable"
 
     def note_failure(self, leg: Leg, status: int) -> bool:
         """One phone refused; True if none is left ringing. The kindest of the reasons is kept."""

@@ -2,6 +2,8 @@
 
 from b2bua.call.summary import CallSummary
 from b2bua.sip.headers import quote_display
+from b2bua.sip.identity import identity_headers
+from b2bua.sip.uri import user_part
 from routing.contract import Contract
 
 #: Longer values are cut: a phone shows a line or two, and a UDP request must stay small.
@@ -9,13 +11,14 @@ MAX_HEADER_TEXT = 200
 
 
 class Presentation:
-    """Fills the configured templates (see ``PresentationSection``) for one call."""
+    """Fills the templates for one call: the contract's own where it has some, else the server's
+    (see ``PresentationSection``)."""
 
     __slots__ = ("_display_name", "_headers", "domain")
 
     def __init__(self, display_name: str, headers: dict[str, str], domain: str) -> None:
         self._display_name = display_name
-        self._headers = tuple(headers.items())
+        self._headers = headers
         self.domain = domain
 
     def from_value(self, contract: Contract, summary: CallSummary) -> str:
@@ -23,17 +26,19 @@ class Presentation:
 
         An anonymous caller stays anonymous to the agent too (RFC 3323 section 4.1.1.3).
         """
-        name = quote_display(one_line(self._display_name.format_map(_facts(contract, summary))))
+        template = contract.presentation.display_name or self._display_name
+        name = quote_display(one_line(template.format_map(_facts(contract, summary))))
         caller = summary.caller
-        if caller.anonymous:
+        if caller.anonymous or not caller.user:
             return f"{name} <sip:anonymous@anonymous.invalid>"
-        return f"{name} <sip:{_user(caller.user)}@{self.domain}>"
+        return f"{name} <sip:{user_part(caller.user)}@{self.domain}>"
 
     def headers(self, contract: Contract, summary: CallSummary) -> list[tuple[str, str]]:
-        """The configured headers; what comes out empty is left away."""
+        """The caller's asserted identity or wish for privacy, and the configured headers that are not empty."""
         facts = _facts(contract, summary)
-        filled = []
-        for name, template in self._headers:
+        filled = [(name, one_line(value)) for name, value in identity_headers(summary.caller, self.domain)]
+        own = contract.presentation.headers
+        for name, template in {**self._headers, **own}.items() if own else self._headers.items():
             value = one_line(template.format_map(facts))
             if value:
                 filled.append((name, value))
@@ -58,12 +63,3 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text[:MAX_HEADER_TEXT]
     return "".join(char if char.isprintable() else " " for char in text)[:MAX_HEADER_TEXT].strip(" ")
-
-
-def _user(text: str) -> str:
-    """A caller's number as a URI's user part; what does not belong there is percent-encoded."""
-    if text.isascii() and text.replace("+", "").replace("-", "").replace(".", "").isalnum():
-        return text
-    allowed = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!~*'()&=+$,"
-    octets = text.encode("utf-8", "surrogateescape")
-    return "".join(chr(octet) if octet in allowed else f"%{octet:02X}" for octet in octets)

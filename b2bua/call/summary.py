@@ -2,6 +2,7 @@
 
 from b2bua.sip.diversion import Forwarding
 from b2bua.sip.identity import CallerIdentity
+from b2bua.trunk import Trunk
 
 
 class CallSummary:
@@ -9,12 +10,13 @@ class CallSummary:
 
     __slots__ = (
         "agent", "answered_at", "caller", "dialled", "end_reason", "ended_at", "forwarding", "origin", "rang_at",
-        "started_at", "status", "target_number",
+        "started_at", "status", "target_number", "trunk",
     )  # fmt: skip
 
     def __init__(
         self,
         origin: str,
+        trunk: Trunk | None,
         dialled: str,
         target_number: str,
         caller: CallerIdentity,
@@ -22,6 +24,7 @@ class CallSummary:
         started_at: int,
     ) -> None:
         self.origin = origin
+        self.trunk = trunk
         self.dialled = dialled
         self.target_number = target_number
         self.caller = caller
@@ -37,7 +40,7 @@ class CallSummary:
     @property
     def billable(self) -> bool:
         """Only calls of a carrier are paid for; an agent who dials a target number makes a test call."""
-        return self.origin.startswith("trunk:")
+        return self.trunk is not None
 
     @property
     def result(self) -> str:

@@ -129,9 +129,7 @@ class UdpListener:
             return self._resend(data, destination, error)
         return True
 
-    def _resend(
-        self, data: bytes, destination: tuple[str, int] | tuple[str, int, int, int], error: OSError
-    ) -> bool:
+    def _resend(self, data: bytes, destination: tuple[str, int] | tuple[str, int, int, int], error: OSError) -> bool:
         if error.errno not in _CAN_WAIT and error.errno != errno.ENOBUFS:
             # it may be an earlier datagram's error that this call was told of: give that to whom it belongs
             self._read_errors()

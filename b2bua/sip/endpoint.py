@@ -19,15 +19,17 @@ from b2bua.sip.session import ALLOW, ALLOWED_IN_SESSION, SDP, Session, State
 from b2bua.sip.session_timer import SessionTimerPolicy, session_expires, supports_timer
 from b2bua.sip.timers import TimerHeap, TimerSettings
 from b2bua.sip.transactions import TransactionLayer
-from b2bua.sip.validation import acceptance_fault, request_fault, response_fault, unsupported_extensions
+from b2bua.sip.validation import (
+    acceptance_fault,
+    is_known_method,
+    request_fault,
+    response_fault,
+    unsupported_extensions,
+)
 
 #: Extensions that a request may Require of us.
 SUPPORTED = frozenset({"timer"})
 _ALLOW_WITH_REGISTER = f"{ALLOW}, REGISTER"
-_KNOWN_METHODS = frozenset(
-    {"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "INFO", "PRACK", "SUBSCRIBE",
-     "NOTIFY", "REFER", "MESSAGE", "PUBLISH"}
-)  # fmt: skip
 
 
 class EndpointCounters:
@@ -198,6 +200,19 @@ class Endpoint:
             response.add(name, value)
         transaction.respond_statelessly(response)
 
+    def respond(
+        self,
+        transaction: ServerTransaction,
+        status: int,
+        now: float,
+        extra: list[tuple[str, str]] | None = None,
+    ) -> None:
+        """Answer a request outside any session, and answer its retransmissions alike (REGISTER)."""
+        response = response_to(transaction.request, status, to_tag=self.ids.tag())
+        for name, value in extra or ():
+            response.add(name, value)
+        transaction.respond(response, now)
+
     # -- what the transaction layer tells ----------------------------------------------------------------
 
     def request_received(self, transaction: ServerTransaction, now: float) -> None:
@@ -231,7 +246,7 @@ class Endpoint:
         method = request.method
         if method not in ALLOWED_IN_SESSION and method != "REGISTER":
             # RFC 3261 8.2.1, 21.5.2
-            status = 405 if method in _KNOWN_METHODS else 501
+            status = 405 if is_known_method(method) else 501
             self.refuse(transaction, status, now, [("Allow", _ALLOW_WITH_REGISTER)])
             return
         if self.layer.merged(transaction):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from b2bua.sip.errors import RemoteProtocolError
 from b2bua.sip.headers import NameAddr
 from b2bua.sip.message import Request
-from b2bua.sip.uri import TelUri, parse_uri
+from b2bua.sip.uri import TelUri, parse_uri, user_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def identity_headers(identity: CallerIdentity, domain: str) -> list[tuple[str, s
         return [("Privacy", "id")]
     if not identity.asserted:
         return []
-    return [("P-Asserted-Identity", f"<sip:{identity.user}@{domain}>")]
+    return [("P-Asserted-Identity", f"<sip:{user_part(identity.user)}@{domain}>")]
 
 
 def _identity(value: str, asserted: bool) -> CallerIdentity | None:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from b2bua.sip.errors import RemoteProtocolError
 
@@ -125,6 +125,11 @@ class TelUri:
     def __str__(self) -> str:
         tail = "".join(f";{name}" if value is None else f";{name}={value}" for name, value in self.params.items())
         return f"tel:{self.number}{tail}"
+
+
+def user_part(text: str) -> str:
+    """Any text as the user part of a SIP URI: what may not stand there is escaped (RFC 3261 section 25.1)."""
+    return quote(text, safe="!*'()&=+$,", errors="surrogateescape")
 
 
 def parse_uri(text: str) -> SipUri | TelUri:

@@ -1,0 +1,182 @@
+"""Who may call, and whom: the door between SIP and the calls.
+
+Carriers are known by where they send from, agents by digest; everybody else gets the same challenge, whether
+the number or name exists or not. A carrier's call for a number that is nobody's is refused with 404 and never
+reaches somebody else's contract.
+"""
+
+from datetime import UTC, datetime
+
+import structlog
+
+from b2bua.call.controller import CallController
+from b2bua.call.summary import CallSummary
+from b2bua.metrics import Metrics
+from b2bua.registrar import Registrar
+from b2bua.sip.digest import DigestServer, Verdict, Verified
+from b2bua.sip.diversion import read_forwarding
+from b2bua.sip.endpoint import Endpoint
+from b2bua.sip.events import InviteReceived, RequestReceived
+from b2bua.sip.identity import CallerIdentity, caller_identity
+from b2bua.sip.message import Request
+from b2bua.trunk import RateLimit, Trunk, Trunks, dialled_text
+from routing.directory import Directory, Expired, Found
+from routing.numbers import NumberReader
+
+log = structlog.get_logger("b2bua.admission")
+
+
+class Admission:
+    """Judges INVITEs and REGISTERs from outside any dialog. ``at`` is nanoseconds of the monotonic clock."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        controller: CallController,
+        registrar: Registrar,
+        trunks: Trunks,
+        digest: DigestServer,
+        metrics: Metrics,
+        wall_anchor_ns: int,
+        max_calls: int = 0,
+        calls_per_second: float = 0.0,
+        retry_after: int = 5,
+    ) -> None:
+        self._endpoint = endpoint
+        self._controller = controller
+        self._registrar = registrar
+        self._trunks = trunks
+        self._digest = digest
+        self._metrics = metrics
+        self._wall_anchor_ns = wall_anchor_ns
+        self._max_calls = max_calls
+        self._rate = RateLimit(calls_per_second)
+        self._retry_after = [("Retry-After", str(retry_after))]
+        self._internal_reader = NumberReader()
+        self._algorithms: tuple[str, ...] = ("MD5",)
+        self.directory = Directory()
+        self.draining = False
+
+    def use(self, directory: Directory) -> None:
+        """Another snapshot of the business data; calls that are in keep theirs."""
+        self.directory = directory
+        wanted = {name for endpoint in directory.endpoints.values() for name in endpoint.algorithms}
+        # offered to everybody alike, strongest first: a challenge must not tell whose name exists
+        self._algorithms = tuple(name for name in ("SHA-256", "MD5") if name in wanted) or ("MD5",)
+
+    # -- INVITE ------------------------------------------------------------------------------------------
+
+    def invite_received(self, event: InviteReceived, at: int) -> None:
+        """Let a caller in or turn it away."""
+        trunk = self._trunks.find(event.hop)
+        if trunk is not None:
+            self._from_trunk(event, trunk, at)
+        else:
+            self._from_agent(event, at)
+
+    def _from_trunk(self, event: InviteReceived, trunk: Trunk, at: int) -> None:
+        now = at / 1e9
+        overload = self._overload(trunk, now)
+        if overload:
+            self._metrics.call_refused(overload)
+            event.session.turn_away(503, now, self._retry_after)
+            return
+        request = event.request
+        identity = caller_identity(request, trunk.trust_asserted_identity)
+        self._let_in(event, f"trunk:{trunk.name}", trunk, trunk.reader, trunk.dialled(request), identity, at)
+
+    def _overload(self, trunk: Trunk, now: float) -> str:
+        if self.draining:
+            return "draining"
+        if self._max_calls and len(self._controller.calls) >= self._max_calls:
+            return "too_many_calls"
+        if trunk.max_calls and trunk.calls >= trunk.max_calls:
+            return "trunk_full"
+        if not trunk.rate.allows(now):
+            return "trunk_rate"
+        return "" if self._rate.allows(now) else "rate"
+
+    def _from_agent(self, event: InviteReceived, at: int) -> None:
+        """Not from a carrier's address: an agent with a password, or a stranger."""
+        now = at / 1e9
+        request = event.request
+        verified = self._verify(request, "Proxy-Authorization", now)
+        endpoint = self.directory.endpoint(verified.username)
+        if verified.verdict is not Verdict.RIGHT or endpoint is None:
+            self._note_failure(verified, "INVITE", event.hop.host)
+            stale = verified.verdict is Verdict.STALE
+            challenges = self._digest.challenges(now, self._algorithms, stale)
+            event.session.turn_away(407, now, [("Proxy-Authenticate", value) for value in challenges])
+            return
+        if self.draining or (self._max_calls and len(self._controller.calls) >= self._max_calls):
+            self._metrics.call_refused("too_many_calls")
+            event.session.refuse(503, now, self._retry_after)
+            return
+        identity = CallerIdentity(verified.username, asserted=True)
+        origin = f"agent:{endpoint.agent_id}"
+        self._let_in(event, origin, None, self._internal_reader, request.uri, identity, at)
+
+    def _let_in(
+        self,
+        event: InviteReceived,
+        origin: str,
+        trunk: Trunk | None,
+        reader: NumberReader,
+        dialled: str,
+        identity: CallerIdentity,
+        at: int,
+    ) -> None:
+        wall = datetime.fromtimestamp((self._wall_anchor_ns + at) / 1e9, UTC)
+        found = self.directory.resolve(reader, dialled, wall)
+        if not isinstance(found, Found):
+            reason = "number_expired" if isinstance(found, Expired) else "number_unknown"
+            self._metrics.call_refused(reason)
+            log.warning(
+                reason, origin=origin, number=dialled_text(dialled)[:64], caller=identity.user[:64],
+                contract=found.contract.id if isinstance(found, Expired) else "",
+            )  # fmt: skip
+            event.session.refuse(404, at / 1e9)
+            return
+        summary = CallSummary(
+            origin, trunk, dialled_text(dialled)[:64], found.number, identity, read_forwarding(event.request), at
+        )
+        if trunk is not None:
+            trunk.calls += 1
+        self._controller.begin(event.session, found.contract, summary, at)
+
+    # -- REGISTER ----------------------------------------------------------------------------------------
+
+    def request_received(self, event: RequestReceived, at: int) -> None:
+        """Answer a REGISTER (RFC 3261 section 10.3)."""
+        now = at / 1e9
+        transaction = event.transaction
+        request = event.request
+        verified = self._verify(request, "Authorization", now)
+        if verified.verdict is not Verdict.RIGHT:
+            self._note_failure(verified, "REGISTER", event.hop.host)
+            challenges = self._digest.challenges(now, self._algorithms, verified.verdict is Verdict.STALE)
+            extra = [("WWW-Authenticate", value) for value in challenges]
+            self._endpoint.refuse(transaction, 401, now, extra)
+            return
+        if dialled_text(request.to.uri) != verified.username:
+            # RFC 3261 10.3 step 5: nobody moves somebody else's phone
+            self._endpoint.refuse(transaction, 403, now)
+            return
+        outcome = self._registrar.register(request, verified.username, event.hop, now)
+        self._endpoint.respond(transaction, outcome.status, now, outcome.headers)
+
+    def _verify(self, request: Request, header: str, now: float) -> Verified:
+        return self._digest.verify(request.all(header), request, self._secret_of, now)
+
+    def _secret_of(self, username: str, algorithm: str) -> str | None:
+        endpoint = self.directory.endpoint(username)
+        if endpoint is None or algorithm not in endpoint.algorithms:
+            return None
+        return (endpoint.ha1_sha256 if algorithm == "SHA-256" else endpoint.ha1_md5) or None
+
+    def _note_failure(self, verified: Verified, method: str, host: str) -> None:
+        if verified.verdict is Verdict.WRONG:
+            self._metrics.call_refused("wrong_credentials")
+            log.warning("wrong_credentials", method=method, source=host)
+        elif verified.verdict is Verdict.MISSING:
+            self._metrics.call_refused("challenged")
