@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from b2bua.net.addresses import literal
 from b2bua.sip.errors import RemoteProtocolError
@@ -47,32 +48,46 @@ class StreamLimits:
     waiting: int = 256 * 1024
 
 
-class StreamConnection(asyncio.Protocol):
-    """An open connection, ours or the peer's. ``hop`` is its name everywhere else.
+class ConnectionOwner(Protocol):
+    """Who keeps the connections, and learns what becomes of each: made, lost and gone, once and in this order.
 
-    ``on_lost`` is called once, as soon as nothing can be sent any more.
+    One that never gets as far as ``made`` is only ``lost``.
+    """
+
+    def made(self, connection: "StreamConnection") -> None:
+        """The connection can be used: TLS, if any, is up."""
+
+    def message_received(self, message: Request | Response, hop: Hop) -> None:
+        """A whole message came in."""
+
+    def lost(self, connection: "StreamConnection") -> None:
+        """Nothing can be sent or received any more."""
+
+    def gone(self, connection: "StreamConnection") -> None:
+        """The socket is closed."""
+
+
+class StreamConnection(asyncio.Protocol):
+    """A connection, ours or the peer's. ``hop`` is its name everywhere else.
+
+    ``verified`` is the name that the peer's certificate was checked against, if it was. ``aliases`` are other
+    ways to say ``hop`` that were used to send here: by name, or without a port.
     """
 
     __slots__ = (
-        "_armed_for", "_framer", "_heard", "_incomplete_since", "_last", "_limits", "_loop", "_lost", "_on_lost",
-        "_on_message", "_opened", "_timer", "_transport", "accepted", "aliases", "gone", "hop",
+        "_armed_for", "_framer", "_heard", "_incomplete_since", "_last", "_limits", "_loop", "_lost", "_opened",
+        "_owner", "_timer", "_transport", "accepted", "aliases", "hop", "verified",
     )  # fmt: skip
 
     def __init__(
-        self,
-        hop: Hop,
-        accepted: bool,
-        limits: StreamLimits,
-        on_message: Callable[[Request | Response, Hop], None],
-        on_lost: Callable[["StreamConnection"], None],
+        self, hop: Hop, accepted: bool, verified: str, limits: StreamLimits, owner: ConnectionOwner
     ) -> None:
         self.hop = hop
         self.accepted = accepted
-        #: Other ways to say ``hop`` that were used to send here: by name, or without a port.
+        self.verified = verified
         self.aliases: set[Hop] = set()
         self._limits = limits
-        self._on_message = on_message
-        self._on_lost = on_lost
+        self._owner = owner
         self._framer = StreamFramer(limits.message)
         self._loop = asyncio.get_running_loop()
         self._opened = self._last = self._loop.time()
@@ -80,8 +95,6 @@ class StreamConnection(asyncio.Protocol):
         # whom we called may take its time
         self._heard = not accepted
         self._lost = False
-        #: Set when the socket is closed.
-        self.gone = asyncio.Event()
         self._transport: asyncio.Transport | None = None
         self._armed_for = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -97,6 +110,7 @@ class StreamConnection(asyncio.Protocol):
             transport.abort()
             return
         self._arm(self._deadline())
+        self._owner.made(self)
 
     def data_received(self, data: bytes) -> None:
         """Octets from the peer."""
@@ -121,7 +135,7 @@ class StreamConnection(asyncio.Protocol):
                 self.write(_PONG)
             else:
                 self._heard = True
-                self._on_message(message, self.hop)
+                self._owner.message_received(message, self.hop)
             if self._lost:
                 return
 
@@ -132,8 +146,9 @@ class StreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed."""
         self._give_up()
-        self._transport = None
-        self.gone.set()
+        if self._transport is not None:
+            self._transport = None
+            self._owner.gone(self)
 
     # -- sending and ending ------------------------------------------------------------------------------
 
@@ -169,7 +184,7 @@ class StreamConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._on_lost(self)
+        self._owner.lost(self)
 
     # -- time --------------------------------------------------------------------------------------------
 

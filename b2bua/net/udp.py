@@ -67,7 +67,7 @@ class UdpListener:
         self.family = info[0]
         self._socket = socket.socket(self.family, socket.SOCK_DGRAM)
         try:
-            self._configure(info[4][0])
+            self._configure(str(info[4][0]))
             self._socket.bind(info[4])
         except OSError:
             self._socket.close()
