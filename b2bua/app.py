@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from secrets import token_bytes
 
 import structlog
+from media.relay.engine import RelayEngine
+from routing.store import load_directory, revision
 from sqlalchemy import Engine
 
 from accounting.journal import Ledger
@@ -32,10 +34,8 @@ from b2bua.sip.session_timer import SessionTimerPolicy
 from b2bua.sip.timers import TimerSettings
 from b2bua.trunk import Trunk, Trunks
 from b2bua.web.server import WebServer, make_web_app
-from media.relay.engine import RelayEngine
 from routing.directory import Directory
 from routing.floor import Floor
-from routing.store import load_directory, revision
 
 log = structlog.get_logger("b2bua")
 
@@ -227,7 +227,7 @@ class App:
             self._flush(at)
             try:
                 await self._follow_business_data()
-            except Exception as error:  # noqa: BLE001 - whatever the database has: calls go on with what is known
+            except Exception as error:
                 log.warning("business_data_unreachable", error=type(error).__name__)
 
     async def _follow_business_data(self) -> None:

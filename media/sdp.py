@@ -15,8 +15,8 @@ MAX_LINES = 1_024
 MAX_MEDIA = 32
 MAX_FORMATS = 128
 
-_SESSION_INFORMATION = frozenset({"i=", "u=", "e=", "p="})
-_TIMES = frozenset({"t=", "r=", "z="})
+_SESSION_INFORMATION = "iuep"
+_TIMES = "trz"
 
 
 class SdpError(ValueError):
@@ -221,54 +221,38 @@ def parse(data: bytes) -> SessionDescription:
     """Read one session description; raises SdpError and nothing else."""
     if len(data) > MAX_SIZE:
         raise SdpError("description too large")
-    text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n").rstrip("\n")
-    # RFC 8866 section 5: neither may be part of a line; a CR kept inside would end one for the next reader.
+    text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+    # RFC 8866 section 5: neither may be part of any line; a CR kept inside would end a line for the next
+    # reader.
     if "\0" in text or "\r" in text:
         raise SdpError("NUL or stray CR")
-    if text.count("\n") >= MAX_LINES:
+    lines = [line for line in text.split("\n") if line]
+    if len(lines) > MAX_LINES:
         raise SdpError("too many lines")
-    head, *sections = text.split("\nm=")
-    if len(sections) > MAX_MEDIA:
-        raise SdpError("too many media")
-    session = _parse_session(head.split("\n"))
-    session.media = [_parse_media(section) for section in sections]
+    if not lines or lines[0].rstrip(" ") != "v=0":
+        raise SdpError("does not begin with v=0")
+    start = next((at for at, line in enumerate(lines) if line.startswith("m=")), len(lines))
+    session = _parse_session(lines[1:start])
+    media: MediaDescription | None = None
+    for line in lines[start:]:
+        if line[1:2] != "=":
+            raise SdpError("line without type and value")
+        kind = line[0]
+        if kind == "a":
+            assert media is not None
+            media.attributes.append(line[2:])
+        elif kind == "m":
+            if len(session.media) == MAX_MEDIA:
+                raise SdpError("too many media")
+            media = MediaDescription.parse(line[2:])
+            session.media.append(media)
+        else:
+            assert media is not None
+            _parse_media_line(media, kind, line)
     return session
 
 
-def _parse_media(section: str) -> MediaDescription:
-    """``section`` begins with the value of its ``m=`` line."""
-    first, *attributes = section.split("\na=")
-    if section.count("\n") == len(attributes):
-        # Nothing but attributes, as nearly always in a call: the split was all there is to do.
-        media = MediaDescription.parse(first)
-        media.attributes = attributes
-        return media
-    first, *lines = section.split("\n")
-    media = MediaDescription.parse(first)
-    for line in lines:
-        kind = line[:2]
-        if kind == "a=":
-            media.attributes.append(line[2:])
-        elif kind == "c=" and media.connection is None:
-            # Further ones name multicast layers only (RFC 8866 section 5.7); they stay, not understood.
-            media.connection = Connection.parse(line[2:])
-        elif kind == "b=":
-            media.bandwidth.append(line)
-        elif kind == "i=":
-            media.information.append(line)
-        elif kind == "v=":
-            raise SdpError("two descriptions in one")
-        elif kind[1:] == "=":
-            media.unknown.append(line)
-        elif line:
-            raise SdpError("line without type and value")
-    return media
-
-
 def _parse_session(lines: list[str]) -> SessionDescription:
-    """``lines`` are those before the first ``m=`` line."""
-    if lines[0].rstrip(" ") != "v=0":
-        raise SdpError("does not begin with v=0")
     origin: Origin | None = None
     name: str | None = None
     connection: Connection | None = None
@@ -277,33 +261,33 @@ def _parse_session(lines: list[str]) -> SessionDescription:
     times: list[str] = []
     attributes: list[str] = []
     unknown: list[str] = []
-    for line in lines[1:]:
-        kind = line[:2]
-        if kind == "a=":
+    for line in lines:
+        if line[1:2] != "=":
+            raise SdpError("line without type and value")
+        kind = line[0]
+        if kind == "a":
             attributes.append(line[2:])
-        elif kind == "o=":
+        elif kind == "o":
             if origin is not None:
                 raise SdpError("two origin lines")
             origin = Origin.parse(line[2:])
-        elif kind == "s=":
+        elif kind == "s":
             if name is not None:
                 raise SdpError("two session names")
             name = line[2:]
-        elif kind == "c=" and connection is None:
+        elif kind == "c" and connection is None:
             connection = Connection.parse(line[2:])
         elif kind in _TIMES:
             times.append(line)
-        elif kind == "b=":
+        elif kind == "b":
             bandwidth.append(line)
         elif kind in _SESSION_INFORMATION:
             information.append(line)
-        elif kind == "v=":
+        elif kind == "v":
             # RFC 3264 section 5: exactly one description.
             raise SdpError("two descriptions in one")
-        elif kind[1:] == "=":
+        else:
             unknown.append(line)
-        elif line:
-            raise SdpError("line without type and value")
     if origin is None:
         raise SdpError("no origin line")
     session = SessionDescription(origin, connection, name or "-")
@@ -313,6 +297,20 @@ def _parse_session(lines: list[str]) -> SessionDescription:
     session.attributes = attributes
     session.unknown = unknown
     return session
+
+
+def _parse_media_line(media: MediaDescription, kind: str, line: str) -> None:
+    if kind == "c" and media.connection is None:
+        # Further ones name multicast layers only (RFC 8866 section 5.7); they stay, not understood.
+        media.connection = Connection.parse(line[2:])
+    elif kind == "b":
+        media.bandwidth.append(line)
+    elif kind == "i":
+        media.information.append(line)
+    elif kind == "v":
+        raise SdpError("two descriptions in one")
+    else:
+        media.unknown.append(line)
 
 
 def _attribute(attributes: list[str], name: str) -> str | None:

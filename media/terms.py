@@ -96,18 +96,18 @@ def read_terms(description: SessionDescription, media: MediaDescription) -> Term
     if connection is None:
         # RFC 8866 section 5.7: in the session or in every medium.
         raise SdpError("no connection line for a stream")
-    payload_types, direction, rtcp = _remembered(_said, media.attributes, tuple(media.formats))
+    payload_types = _payload_types(media)
     host = _host(connection.address)
     if not payload_types or host.kind == "group":
         return None
-    sends, receives = direction or _direction(description.attributes) or (True, True)
+    sends, receives = _direction(media.attributes) or _direction(description.attributes) or (True, True)
     remote_rtp = remote_rtcp = None
     if host.kind == "nowhere":
         # RFC 3264 section 8.4: neither RTP nor RTCP goes to 0.0.0.0; but it may send.
         receives = False
     elif host.kind == "unicast":
         remote_rtp = (host.address, media.port)
-        remote_rtcp = _rtcp_address(rtcp, *remote_rtp)
+        remote_rtcp = _rtcp_address(media, host.address)
     origin = description.origin
     peer = f"{origin.username} {origin.session_id} {origin.address}"
     return Terms(remote_rtp, remote_rtcp, host.family, sends, receives, payload_types, peer)
@@ -115,31 +115,48 @@ def read_terms(description: SessionDescription, media: MediaDescription) -> Term
 
 def relayed(media: MediaDescription, terms: Terms, protocol: str, ports: LocalPorts) -> MediaDescription:
     """``media`` as the other leg gets it: the formats and direction of ``terms``, at our ``ports``."""
-    result = MediaDescription("audio", ports.rtp_port, protocol, map(str, terms.payload_types))
+    formats = {str(at): entry for at, entry in terms.payload_types.items()}
+    result = MediaDescription("audio", ports.rtp_port, protocol, formats)
     if media.bandwidth:
         result.bandwidth = [line for line in media.bandwidth if _is_bandwidth(line)]
-    passing = _remembered(_passing, media.attributes, tuple(terms.payload_types.values()))
-    if ports.rtcp_port == ports.rtp_port + 1:
-        result.attributes = [*passing, terms.direction]
-    else:
-        result.attributes = [*passing, f"rtcp:{ports.rtcp_port}", terms.direction]  # RFC 3605 section 2.1
+    attributes = result.attributes
+    mapped = set()
+    for attribute in media.attributes:
+        name, _, value = attribute.partition(":")
+        if name == "rtpmap" or name == "fmtp":
+            at = value.lstrip(" ").partition(" ")[0]
+            if at in formats:
+                attributes.append(attribute)
+                if name == "rtpmap":
+                    mapped.add(at)
+        elif name in _PASSING:
+            attributes.append(attribute)
+    if len(mapped) < len(formats):
+        # RFC 3264 section 6.1: an answer must map dynamic types and should map static ones.
+        for at, entry in formats.items():
+            if at not in mapped and entry.name:
+                suffix = f"/{entry.channels}" if entry.channels != 1 else ""
+                attributes.append(f"rtpmap:{at} {entry.name}/{entry.clock_rate}{suffix}")
+    if ports.rtcp_port != ports.rtp_port + 1:
+        attributes.append(f"rtcp:{ports.rtcp_port}")  # RFC 3605 section 2.1
+    attributes.append(terms.direction)
     return result
 
 
-_Key = TypeVar("_Key")
-_Result = TypeVar("_Result")
-
-
-def _remembered(
-    function: Callable[[tuple[str, ...], _Key], _Result], attributes: list[str], key: _Key
-) -> _Result:
-    """What one kind of phone says of its codecs is the same in every call: ask the function's cache first.
-
-    Long lists (ICE candidates, SSRCs) never come again and would only fill it.
-    """
-    if len(attributes) > _REMEMBERED_ATTRIBUTES:
-        function = getattr(function, "__wrapped__")
-    return function(tuple(attributes), key)
+def _payload_types(media: MediaDescription) -> dict[int, PayloadType]:
+    """The formats of an RTP m-line in order; what is no payload type number is left out."""
+    named: dict[int, PayloadType] = {}
+    for attribute in media.attributes:
+        if attribute.startswith("rtpmap:"):
+            entry = _rtpmap(attribute[7:])
+            if entry is not None:
+                named.setdefault(entry.number, entry)
+    found: dict[int, PayloadType] = {}
+    for text in media.formats:
+        at = number(text, 127)
+        if at is not None and at not in found:
+            found[at] = named.get(at) or STATIC_PAYLOAD_TYPES.get(at) or PayloadType(at, "", 8000)
+    return found
 
 
 @lru_cache(maxsize=1024)

@@ -38,14 +38,11 @@ class Phones:
                 if phone is not None:
                     found.append(phone)
             else:
-                for binding in self._registrar.bindings(endpoint.username, now):
-                    # a phone is reached the way its REGISTER came: through its NAT, over its connection
-                    found.append(
-                        Phone(
-                            binding.uri, binding.hop, endpoint.username, tuple(binding.path),
-                            symmetric=not binding.path,
-                        )
-                    )  # fmt: skip
+                # a phone is reached the way its REGISTER came: through its NAT, over its connection
+                found.extend(
+                    Phone(binding.uri, binding.hop, endpoint.username, binding.path, symmetric=not binding.path)
+                    for binding in self._registrar.bindings(endpoint.username, now)
+                )
         return found
 
     def _fixed(self, contact: str) -> Phone | None:

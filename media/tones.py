@@ -1,0 +1,36 @@
+"""Tones for tests of sound: making one, and finding out which one came through."""
+
+import math
+from array import array
+
+#: Frequencies of telephone speech that are told apart, Hz.
+_LOWEST, _HIGHEST, _STEP = 200, 3400, 10
+
+
+def tone(frequency: float, seconds: float, rate: int = 8000, amplitude: float = 0.5) -> "array[int]":
+    """A sine: ``amplitude`` 1.0 is full scale, samples are 16-bit linear."""
+    factor = 2 * math.pi * frequency / rate
+    peak = amplitude * 32767
+    return array("h", [int(peak * math.sin(factor * index)) for index in range(int(seconds * rate))])
+
+
+def dominant_frequency(samples: "array[int]", rate: int = 8000) -> tuple[float, float]:
+    """The loudest frequency in Hz, to 10 Hz, and its share of the energy, 0.0 to 1.0; (0.0, 0.0) for silence."""
+    count = len(samples)
+    energy = sum(sample * sample for sample in samples)
+    if count < rate // 20 or energy < count * 100:
+        return 0.0, 0.0
+    # coarse first: a tenth of a second is 10 Hz wide, so nothing falls between the steps
+    probe = samples[-rate // 10 :]
+    best = max(range(_LOWEST, _HIGHEST + 1, _STEP), key=lambda frequency: _power(probe, frequency, rate))
+    share = _power(probe, best, rate) * 2 / (len(probe) * sum(sample * sample for sample in probe) or 1)
+    return float(best), min(1.0, share)
+
+
+def _power(samples: "array[int]", frequency: float, rate: int) -> float:
+    """Goertzel's algorithm."""
+    coefficient = 2 * math.cos(2 * math.pi * frequency / rate)
+    before = last = 0.0
+    for sample in samples:
+        before, last = last, sample + coefficient * last - before
+    return last * last + before * before - coefficient * last * before
