@@ -6,7 +6,6 @@ closes each call. Values only; :mod:`accounting.store` knows where they go. All 
 that plus one anchor taken when the process started, so that a step of the wall clock cannot stretch a call.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -51,8 +50,6 @@ class CallEnded:
     unconditional, busy, no_answer or unknown, empty when the call was not forwarded; ``result`` is answered,
     abandoned, no_agent or failed; ``end_reason`` is a stable slug; ``status`` the final SIP status; ``*_ns`` are
     monotonic, 0 = never; ``media`` holds plain statistics by leg.
-
-    The last four fields are the ledger's: whoever makes the value leaves them alone.
     """
 
     call_id: str
@@ -74,13 +71,24 @@ class CallEnded:
     answered_ns: int
     ended_ns: int
     media: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    run: str = ""
-    wall_anchor_ns: int = 0
-    talked_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """An ended call with what the ledger knows of it.
+
+    ``talked_ns`` is the sum of its connected intervals, exact; wall time is ``wall_anchor_ns`` plus monotonic
+    time; ``recovered`` says that the process died and the call was read from the journal.
+    """
+
+    call: CallEnded
+    run: str
+    wall_anchor_ns: int
+    talked_ns: int
     recovered: bool = False
 
 
-Item = JournalEntry | CallEnded
+Item = JournalEntry | RecordedCall
 
 
 class Ledger:
@@ -137,14 +145,8 @@ class Ledger:
         """The call is over; an interval still open closes with it."""
         self.hung_up(call_id=call.call_id, at_ns=call.ended_ns, side=call.end_reason)
         self._name_run(call.ended_ns)
-        self._append(
-            dataclasses.replace(
-                call,
-                run=self.run,
-                wall_anchor_ns=self.wall_anchor_ns,
-                talked_ns=self._talked.pop(call.call_id, 0),
-            )
-        )
+        talked_ns = self._talked.pop(call.call_id, 0)
+        self._append(RecordedCall(call, self.run, self.wall_anchor_ns, talked_ns))
 
     def heartbeat(self, at_ns: int) -> None:
         """Prove with one record that every open call was still connected at this instant."""
