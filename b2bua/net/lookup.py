@@ -1,7 +1,9 @@
 """Questions to the DNS by dnspython, and to the system about what is not in it."""
 
 import asyncio
+import contextlib
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 import dns.asyncresolver
@@ -22,14 +24,19 @@ _MOST = 32
 
 
 class DnsLookup:
-    """The ``Lookup`` of a running exchange: servers as in /etc/resolv.conf."""
+    """The ``Lookup`` of a running exchange.
 
-    def __init__(self) -> None:
-        try:
-            self._resolver: dns.asyncresolver.Resolver | None = dns.asyncresolver.Resolver()
+    ``servers`` are addresses of name servers, all on ``port``; none: as /etc/resolv.conf says.
+    """
+
+    def __init__(self, servers: Sequence[str] = (), port: int = 53) -> None:
+        self._resolver: dns.asyncresolver.Resolver | None = None
+        with contextlib.suppress(dns.resolver.NoResolverConfiguration):
+            self._resolver = dns.asyncresolver.Resolver(configure=not servers)
             self._resolver.lifetime = _PATIENCE
-        except dns.resolver.NoResolverConfiguration:
-            self._resolver = None
+            if servers:
+                self._resolver.nameservers = list(servers)
+                self._resolver.port = port
 
     async def naptr(self, name: str) -> tuple[list[Naptr], float]:
         """NAPTR records."""

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from b2bua.net.addresses import literal
 from b2bua.sip.errors import RemoteProtocolError
@@ -103,11 +103,11 @@ class StreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket, and TLS on it, is ready."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no subclasses
+        self._transport = cast(asyncio.Transport, transport)
         self._opened = self._last = self._loop.time()
         if self._lost:  # given up during the handshake
-            transport.abort()
+            self._transport.abort()
             return
         self._arm(self._deadline())
         self._owner.made(self)

@@ -20,6 +20,8 @@ LARGEST = 65_000
 #: Datagrams kept while the kernel's send buffer is full; more are dropped, as the network would.
 WAITING = 1024
 
+# On Linux. Elsewhere ICMP errors are not asked for, and transactions end by their timers.
+_HAS_EPOLL = hasattr(select, "epoll")
 # linux/in.h, linux/in6.h, linux/errqueue.h: not named in Python 3.11
 _SO_RCVBUFFORCE = 33
 _IP_RECVERR = 11
@@ -80,7 +82,7 @@ class UdpListener:
         # With IP_RECVERR an ICMP error makes the socket report POLLERR, upon which libuv stops watching it
         # for good: under uvloop one refused datagram would deafen the listener. An epoll of our own in
         # between only ever becomes readable.
-        self._poll = select.epoll() if hasattr(select, "epoll") else None
+        self._poll = select.epoll() if _HAS_EPOLL else None
         if self._poll is not None:
             self._poll.register(self._socket.fileno(), select.EPOLLIN)
             self._fd = self._poll.fileno()
@@ -98,7 +100,7 @@ class UdpListener:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         if self.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
-        if hasattr(socket, "MSG_ERRQUEUE"):
+        if _HAS_EPOLL:
             sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
             if self.family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
@@ -198,7 +200,7 @@ class UdpListener:
                 return
 
     def _read_errors(self) -> None:
-        if not hasattr(socket, "MSG_ERRQUEUE"):
+        if self._poll is None:
             return
         for _ in range(BURST):
             try:

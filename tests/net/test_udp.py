@@ -131,9 +131,24 @@ async def test_what_cannot_be_sent_fails_and_does_not_raise(hop: Hop) -> None:
         assert await soon(office.failures) == hop
 
 
-async def test_while_the_kernel_takes_nothing_datagrams_wait_in_order(
+async def test_where_there_is_no_epoll_it_works_without_failures(
     phone: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("b2bua.net.udp._HAS_EPOLL", False)
+    async with Office() as office:
+        office.send(b"to nobody", hop_to(phone)._replace(port=closed_port()))
+        phone.sendto(b"hello", office.bound("udp"))
+        _, hop = await soon(office.datagrams)
+        office.send(b"hello yourself", hop)
+        assert phone.recvfrom(100)[0] == b"hello yourself"
+        assert office.quiet()
+
+
+@pytest.mark.parametrize("has_epoll", [True, False])
+async def test_while_the_kernel_takes_nothing_datagrams_wait_in_order(
+    has_epoll: bool, phone: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("b2bua.net.udp._HAS_EPOLL", has_epoll)
     async with Office() as office:
         udp = office.transports._udp["udp"]
         hop = hop_to(phone)
@@ -172,7 +187,7 @@ async def test_a_taken_port_is_named_in_the_error() -> None:
         taken = listener("udp", name="second")
         port = office.bound("udp")[1]
         other = Office(type(taken)("second", "udp", "127.0.0.1", port))
-        with pytest.raises(OSError, match=f"'second'.*port {port}"):
+        with pytest.raises(OSError, match=rf"'second'.*port {port}"):
             await other.transports.start()
 
 
