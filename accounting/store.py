@@ -312,7 +312,7 @@ def read_journal(connection: Connection, *, run: str | None = None, from_sequenc
         query = query.where(journal.c.run == run)
     if from_sequence:
         query = query.where(journal.c.sequence >= from_sequence)
-    for row in connection.execution_options(yield_per=1000).execute(query):
+    for row in connection.execute(query, execution_options={"yield_per": 1000}):
         yield JournalEntry(**{**row._mapping, "facts": json.loads(row.facts)})
 
 

@@ -56,7 +56,7 @@ class JournalWriter:
         self._engine = engine
         self._interval = interval_seconds
         self._max_pending = max_pending
-        self._on_problem = on_problem or _ignore
+        self._on_problem = _ignore if on_problem is None else on_problem
         # append and popleft of a deque are atomic: the two threads need no lock. The batch is the writer's
         # alone, and keeps its items until they are committed.
         self._queue: deque[Item] = deque()
