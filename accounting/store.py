@@ -128,18 +128,28 @@ tariffs = Table(
 def open_engine(url: str) -> Engine:
     """An engine for ``sqlite:///FILE`` or ``postgresql://...`` (driven by psycopg). Connects to nothing yet.
 
+    Raises ``ValueError`` for any other database.
+
     SQLite runs in WAL mode with ``synchronous=FULL``. A kill -9 of the process needs neither: what was written
     is in the kernel's page cache. NORMAL, however, would lose the last commits when the power fails; FULL syncs
     at every commit, and since :class:`accounting.writer.JournalWriter` commits in groups, off the event loop,
     that is at most some twenty syncs a second.
     """
     parsed = make_url(url)
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        if parsed.database in (None, "", ":memory:"):
+            raise ValueError("a SQLite database needs a file: the journal must outlive the process")
+        engine = create_engine(parsed)
+        event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+    if backend != "postgresql":
+        raise ValueError(f"{backend!r} is neither sqlite nor postgresql")
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-    engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-    return engine
+    # A server that has vanished must be noticed: the journal's writer waits for nothing else meanwhile.
+    timeouts = {"connect_timeout": 5, "tcp_user_timeout": 10_000}  # seconds; milliseconds
+    return create_engine(parsed, pool_pre_ping=True, connect_args=timeouts)
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: object) -> None:

@@ -1,6 +1,6 @@
 """CPU cost of a call's records: ledger, queue, writer thread and database, at a given rate of calls.
 
-Run: python -m benchmarks.journal_writer [--url sqlite:///FILE] [--rate 200] [--seconds 10]
+Run: python -m benchmarks.journal_writer [--url sqlite:///FILE] [--rate 200] [--seconds 10] [--interval 0.05]
 Prints CPU microseconds per call (2 journal rows and 1 call row), of the event loop's side and of the whole process.
 """
 
@@ -43,11 +43,12 @@ def main() -> None:
     parser.add_argument("--url", default="")
     parser.add_argument("--rate", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--interval", type=float, default=0.05, help="seconds between commits")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         engine = open_engine(arguments.url or f"sqlite:///{Path(folder) / 'bench.db'}")
-        create_tables(engine)
-        writer = JournalWriter(engine)
+        create_tables(engine)  # connects, too: that is paid once, not per call
+        writer = JournalWriter(engine, arguments.interval)
         ledger = Ledger(writer.append, time.time_ns() - time.monotonic_ns())
         count = int(arguments.rate * arguments.seconds)
         started, used, own = time.monotonic(), time.process_time(), time.thread_time()

@@ -275,3 +275,9 @@ def test_sqlite_syncs_every_commit_and_lets_readers_in(sqlite: Engine) -> None:
         write(sqlite, one_call().items)
     with sqlite.connect() as reader:
         assert len(read_calls(reader)) == 1
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://localhost/b2bua"])
+def test_other_databases_are_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"sqlite|SQLite"):
+        open_engine(url)
