@@ -1,0 +1,123 @@
+"""The directory: who has which number, and all agents and groups, as one unchanging snapshot.
+
+A new one is built when the business data change and takes the old one's place in a single assignment;
+live calls keep the contract objects they have.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import TypeVar
+
+from routing.contract import Agent, Contract, ContractNumber, Endpoint, Group, Validity
+from routing.numbers import NumberReader, TargetNumber, is_literal
+
+_Named = TypeVar("_Named", Contract, Agent, Group)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The number belongs to this contract now."""
+
+    number: TargetNumber
+    contract: Contract
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The number was or will be a contract's, but is nobody's now. ``contract`` is for the log only."""
+
+    number: TargetNumber
+    contract: Contract
+    validity: Validity
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """No contract has the number; ``number`` is None if what was dialled is no number at all."""
+
+    number: TargetNumber | None
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A number in the hands of a contract: ``validity`` is the contract's and the number's together."""
+
+    contract: Contract
+    validity: Validity
+
+
+class Directory:
+    """A snapshot of the business data, at one ``revision`` of the store."""
+
+    __slots__ = ("agents", "contracts", "endpoints", "groups", "literals", "numbers", "revision")
+
+    def __init__(
+        self,
+        contracts: Iterable[Contract] = (),
+        agents: Iterable[Agent] = (),
+        groups: Iterable[Group] = (),
+        revision: int = 0,
+    ) -> None:
+        self.revision = revision
+        self.contracts: Mapping[str, Contract] = _by_id(contracts)
+        self.agents: Mapping[str, Agent] = _by_id(agents)
+        self.groups: Mapping[str, Group] = _by_id(groups)
+        #: registering endpoints by username
+        self.endpoints: Mapping[str, Endpoint] = MappingProxyType(
+            {
+                endpoint.username: endpoint
+                for agent in self.agents.values()
+                for endpoint in agent.endpoints
+                if endpoint.username
+            }
+        )
+        numbers: dict[str, tuple[Assignment, ...]] = {}
+        for contract in self.contracts.values():
+            for held in contract.target_numbers:
+                assignment = Assignment(contract, _effective(contract, held))
+                numbers[held.number] = (*numbers.get(held.number, ()), assignment)
+        self.numbers: Mapping[str, tuple[Assignment, ...]] = MappingProxyType(numbers)
+        self.literals = frozenset(number for number in numbers if is_literal(number))
+
+    @classmethod
+    def empty(cls) -> "Directory":
+        """Nobody's numbers: what a server has before it has read any business data."""
+        return cls()
+
+    def lookup(self, number: TargetNumber, at: datetime) -> Found | Expired | Unknown:
+        """Whose number it is at this moment (an aware datetime). Exact: no prefix ever matches."""
+        assignments = self.numbers.get(number)
+        if assignments is None:
+            return Unknown(number)
+        for assignment in assignments:
+            if assignment.validity.covers(at):
+                return Found(number, assignment.contract)
+        nearest = _nearest(assignments, at)
+        return Expired(number, nearest.contract, nearest.validity)
+
+    def resolve(self, reader: NumberReader, dialled: str, at: datetime) -> Found | Expired | Unknown:
+        """``lookup`` of what was dialled (a URI or a number), read by a trunk's rules."""
+        number = reader.read(dialled, self.literals)
+        return Unknown(None) if number is None else self.lookup(number, at)
+
+    def endpoint(self, username: str) -> Endpoint | None:
+        """The registering endpoint of that name."""
+        return self.endpoints.get(username)
+
+
+def _effective(contract: Contract, held: ContractNumber) -> Validity:
+    return held.validity.within(contract.validity)
+
+
+def _nearest(assignments: tuple[Assignment, ...], at: datetime) -> Assignment:
+    """Whose number it was last; if it was nobody's yet, whose it will be first."""
+    past = [held for held in assignments if held.validity.until is not None and held.validity.until <= at]
+    if past:
+        return max(past, key=lambda held: held.validity.until or at)
+    return min(assignments, key=lambda held: held.validity.since or at)
+
+
+def _by_id(items: Iterable[_Named]) -> Mapping[str, _Named]:
+    return MappingProxyType({item.id: item for item in items})
