@@ -50,6 +50,10 @@ class CallEnded:
     unconditional, busy, no_answer or unknown, empty when the call was not forwarded; ``result`` is answered,
     abandoned, no_agent or failed; ``end_reason`` is a stable slug; ``status`` the final SIP status; ``*_ns`` are
     monotonic, 0 = never; ``media`` holds plain statistics by leg.
+
+    The last four fields are the ledger's, whoever makes the value leaves them alone: ``talked_ns`` is the sum of
+    the connected intervals, exact; wall time is ``wall_anchor_ns`` plus monotonic time; ``recovered`` says that
+    the process died and the call was read from the journal.
     """
 
     call_id: str
@@ -71,24 +75,13 @@ class CallEnded:
     answered_ns: int
     ended_ns: int
     media: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedCall:
-    """An ended call with what the ledger knows of it.
-
-    ``talked_ns`` is the sum of its connected intervals, exact; wall time is ``wall_anchor_ns`` plus monotonic
-    time; ``recovered`` says that the process died and the call was read from the journal.
-    """
-
-    call: CallEnded
-    run: str
-    wall_anchor_ns: int
-    talked_ns: int
+    run: str = ""
+    wall_anchor_ns: int = 0
+    talked_ns: int = 0
     recovered: bool = False
 
 
-Item = JournalEntry | RecordedCall
+Item = JournalEntry | CallEnded
 
 
 class Ledger:
@@ -145,8 +138,15 @@ class Ledger:
         """The call is over; an interval still open closes with it."""
         self.hung_up(call_id=call.call_id, at_ns=call.ended_ns, side=call.end_reason)
         self._name_run(call.ended_ns)
-        talked_ns = self._talked.pop(call.call_id, 0)
-        self._append(RecordedCall(call, self.run, self.wall_anchor_ns, talked_ns))
+        # By position: dataclasses.replace takes twice the time, and this is done for every call.
+        self._append(
+            CallEnded(
+                call.call_id, call.origin, call.contract, call.tariff, call.agent, call.dialled, call.target_number,
+                call.caller, call.forwarded_from, call.forwarding_kind, call.result, call.end_reason, call.status,
+                call.billable, call.started_ns, call.rang_ns, call.answered_ns, call.ended_ns, call.media,
+                self.run, self.wall_anchor_ns, self._talked.pop(call.call_id, 0),
+            )
+        )  # fmt: skip
 
     def heartbeat(self, at_ns: int) -> None:
         """Prove with one record that every open call was still connected at this instant."""

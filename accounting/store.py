@@ -38,7 +38,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from accounting.interval import ConnectedInterval, connected_intervals
-from accounting.journal import CallEnded, Facts, Item, JournalEntry, RecordedCall
+from accounting.journal import CallEnded, Facts, Item, JournalEntry
 from accounting.records import CallRecord
 from accounting.tariff import PRICE_DIGITS, Increment, Tariff
 
@@ -204,11 +204,11 @@ def _entry_row(entry: JournalEntry) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _call_row(recorded: RecordedCall) -> tuple[object, ...]:
-    call, anchor = recorded.call, recorded.wall_anchor_ns
+def _call_row(call: CallEnded) -> tuple[object, ...]:
+    anchor = call.wall_anchor_ns
     return (
         call.call_id,
-        recorded.run,
+        call.run,
         storable(call.origin),
         call.contract,
         call.tariff,
@@ -222,12 +222,12 @@ def _call_row(recorded: RecordedCall) -> tuple[object, ...]:
         call.end_reason,
         call.status,
         call.billable,
-        recorded.recovered,
+        call.recovered,
         anchor + call.started_ns if call.started_ns else 0,
         anchor + call.rang_ns if call.rang_ns else 0,
         anchor + call.answered_ns if call.answered_ns else 0,
         anchor + call.ended_ns if call.ended_ns else 0,
-        recorded.talked_ns,
+        call.talked_ns,
         _json(call.media) if call.media else "{}",
     )
 
@@ -333,7 +333,7 @@ def _record(row: Row[Any]) -> CallRecord:
 # -- after a crash ---------------------------------------------------------------------------------------
 
 
-def recover(connection: Connection, living: Collection[str] = ()) -> list[RecordedCall]:
+def recover(connection: Connection, living: Collection[str] = ()) -> list[CallEnded]:
     """Write the rows of calls that were connected when an earlier run died; the caller commits.
 
     Called at the start, before this process writes. Each such call is billed to the last instant its journal
@@ -342,7 +342,7 @@ def recover(connection: Connection, living: Collection[str] = ()) -> list[Record
     """
     unfinished = _without_row()
     by_run = select(journal.c.run, func.min(journal.c.sequence)).where(unfinished).group_by(journal.c.run)
-    recovered: list[RecordedCall] = []
+    recovered: list[CallEnded] = []
     for run, first in connection.execute(by_run).all():
         if run in living:
             continue
@@ -371,10 +371,10 @@ def _without_row() -> Any:
     return (journal.c.kind == "connected") & ~exists().where(calls.c.call_id == journal.c.call_id)
 
 
-def _recovered_call(intervals: Sequence[ConnectedInterval]) -> RecordedCall:
+def _recovered_call(intervals: Sequence[ConnectedInterval]) -> CallEnded:
     first, last = intervals[0], intervals[-1]
     facts = first.facts
-    call = CallEnded(
+    return CallEnded(
         call_id=first.call_id,
         origin=_text(facts, "origin"),
         contract=first.contract,
@@ -393,9 +393,11 @@ def _recovered_call(intervals: Sequence[ConnectedInterval]) -> RecordedCall:
         rang_ns=_instant(facts, "rang_ns"),
         answered_ns=first.connected_ns,
         ended_ns=last.hung_up_ns,
+        run=first.run,
+        wall_anchor_ns=first.wall_anchor_ns,
+        talked_ns=sum(interval.duration_ns for interval in intervals),
+        recovered=True,
     )
-    talked_ns = sum(interval.duration_ns for interval in intervals)
-    return RecordedCall(call, first.run, first.wall_anchor_ns, talked_ns, recovered=True)
 
 
 def _text(facts: Facts, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from accounting.journal import NO_FACTS, CallEnded, Facts, Item, JournalEntry, Ledger, RecordedCall
+from accounting.journal import NO_FACTS, CallEnded, Facts, Item, JournalEntry, Ledger
 
 SECOND = 1_000_000_000
 #: 2025-07-01 00:00:00 in Berlin, minus nothing: monotonic time 0 is this instant.
@@ -61,8 +61,8 @@ class HandLedger:
         return [item for item in self.items if isinstance(item, JournalEntry)]
 
     @property
-    def calls(self) -> list[RecordedCall]:
-        return [item for item in self.items if isinstance(item, RecordedCall)]
+    def calls(self) -> list[CallEnded]:
+        return [item for item in self.items if isinstance(item, CallEnded)]
 
     def connected(
         self, at: float, call_id: str = "call-1", *, agent: str = "anna", billable: bool = True, facts: Facts = NO_FACTS

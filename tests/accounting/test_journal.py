@@ -16,7 +16,9 @@ def test_an_answered_call_leaves_two_entries_and_a_call() -> None:
     assert hand.entries[0].wall_ns == ANCHOR + 5 * SECOND
     (recorded,) = hand.calls
     assert recorded.talked_ns == 60_200_000_000
-    assert recorded.call == call_ended()
+    assert recorded == replace(
+        call_ended(), run="run-1", wall_anchor_ns=ANCHOR, talked_ns=60_200_000_000, recovered=False
+    )
     assert not recorded.recovered
 
 
