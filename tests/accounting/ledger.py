@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from accounting.journal import NO_FACTS, CallEnded, Facts, Item, JournalEntry, Ledger
 
 SECOND = 1_000_000_000
-#: 2025-07-01 00:00:00 in Berlin, minus nothing: monotonic time 0 is this instant.
+#: 2025-07-01 00:00:00 in Berlin: where the monotonic clock of these tests begins.
 ANCHOR = 1_751_320_800 * SECOND
 
 
