@@ -128,7 +128,7 @@ tariffs = Table(
 def open_engine(url: str) -> Engine:
     """An engine for ``sqlite:///FILE`` or ``postgresql://...`` (driven by psycopg). Connects to nothing yet.
 
-    Raises ``ValueError`` for any other database.
+    Raises ``ValueError`` for any other database. Errors of the engine show no parameters: they hold callers' numbers.
 
     SQLite runs in WAL mode with ``synchronous=FULL``. A kill -9 of the process needs neither: what was written
     is in the kernel's page cache. NORMAL, however, would lose the last commits when the power fails; FULL syncs
@@ -140,7 +140,7 @@ def open_engine(url: str) -> Engine:
     if backend == "sqlite":
         if parsed.database in (None, "", ":memory:"):
             raise ValueError("a SQLite database needs a file: the journal must outlive the process")
-        engine = create_engine(parsed)
+        engine = create_engine(parsed, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
     if backend != "postgresql":
@@ -149,7 +149,7 @@ def open_engine(url: str) -> Engine:
         parsed = parsed.set(drivername="postgresql+psycopg")
     # A server that has vanished must be noticed: the journal's writer waits for nothing else meanwhile.
     timeouts = {"connect_timeout": 5, "tcp_user_timeout": 10_000}  # seconds; milliseconds
-    return create_engine(parsed, pool_pre_ping=True, connect_args=timeouts)
+    return create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args=timeouts)
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: object) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import DBAPIError
 
 from accounting.journal import Item
 from accounting.store import (
     calls,
     create_tables,
     journal,
+    metadata,
     open_engine,
     prune_journal,
     read_call,
@@ -281,3 +283,12 @@ def test_sqlite_syncs_every_commit_and_lets_readers_in(sqlite: Engine) -> None:
 def test_other_databases_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"sqlite|SQLite"):
         open_engine(url)
+
+
+def test_errors_show_no_numbers(engine: Engine) -> None:
+    hand = HandLedger()
+    hand.ended(call_ended())
+    metadata.drop_all(engine)
+    with pytest.raises(DBAPIError) as raised:
+        write(engine, hand.items)
+    assert "+4930123456" not in str(raised.value)
