@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
-from routing.plan import Refusal, Step
+from routing.plan import Refusal, Step, StepKind
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -125,3 +125,11 @@ class Group:
     id: str
     name: str
     members: tuple[str, ...] = ()
+
+
+def agents_of(kind: StepKind, target: str, groups: Mapping[str, Group]) -> tuple[str, ...]:
+    """The agents that a step's target stands for: the agent itself, or the group's members."""
+    if kind == "agent":
+        return (target,)
+    group = groups.get(target)
+    return () if group is None else group.members

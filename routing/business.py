@@ -1,0 +1,300 @@
+"""The business data as one file: contracts, agents, groups and tariffs in TOML, read with every fault and its
+line, and written so that reading it again gives the same.
+
+Passwords do not survive the reading: only their HA1 hashes do (RFC 7616 section 3.4.2), which are what an
+export holds.
+"""
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from routing.business_checks import findings
+from routing.business_schema import (
+    DEFAULT_TIME_ZONE,
+    AgentTable,
+    BusinessFile,
+    ContractTable,
+    EndpointTable,
+    in_words,
+    time_zone,
+)
+from routing.contract import (
+    ALWAYS,
+    Agent,
+    Contract,
+    ContractNumber,
+    Endpoint,
+    Group,
+    Presentation,
+    Validity,
+    agents_of,
+)
+from routing.directory import Directory
+from routing.plan import Refusal, Step, StepKind
+from routing.toml_lines import Path, TomlLines
+from routing.toml_text import Value, pair, rows
+
+
+@dataclass(frozen=True, slots=True)
+class TariffData:
+    """A tariff as the business file has it; accounting makes its own of it.
+
+    Prices are in ``currency`` (ISO 4217); ``increment`` is "60/60": seconds of the first unit and of the others.
+    """
+
+    name: str
+    currency: str
+    per_minute: Decimal
+    increment: str
+    acceptance: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Business:
+    """All business data, in the order of the file."""
+
+    contracts: tuple[Contract, ...] = ()
+    agents: tuple[Agent, ...] = ()
+    groups: tuple[Group, ...] = ()
+    tariffs: tuple[TariffData, ...] = ()
+
+    def directory(self, revision: int = 0) -> Directory:
+        """What calls are routed by."""
+        return Directory(self.contracts, self.agents, self.groups, revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a file: where (line 0: nowhere in particular) and what to do about it."""
+
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}" if self.line else f"{self.file}: {self.message}"
+
+
+class BusinessError(Exception):
+    """The file cannot be used; ``faults`` says all that is wrong with it, in the order of its lines."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+# -- reading ---------------------------------------------------------------------------------------------
+
+
+def read_business(text: str, file: str, realm: str) -> Business:
+    """Read and check a business file; ``file`` is its name for the faults.
+
+    ``realm`` is the digest realm of endpoints that name none. Raises BusinessError with every fault found;
+    nothing of it holds a password.
+    """
+    text = text.removeprefix("\ufeff")
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BusinessError([_toml_fault(file, str(error))]) from None
+    except RecursionError:
+        raise BusinessError([Fault(file, 0, "is nested too deeply")]) from None
+    lines = TomlLines(text)
+    zone = _zone(document)
+    found = [
+        Fault(file, lines.locate(place), f"{_spoken(place)}{message}")
+        for place, message in findings(document, zone, lines.locate)
+    ]
+    try:
+        tables = BusinessFile.model_validate(document, context={"zone": zone})
+    except ValidationError as error:
+        found += [
+            Fault(file, lines.locate(item["loc"]), f"{_spoken(item['loc'])}{in_words(item)}")
+            for item in error.errors(include_input=False, include_url=False, include_context=False)
+        ]
+    if found:
+        # the cause is left away: it would hold the input, passwords and all
+        raise BusinessError(sorted(found, key=lambda fault: fault.line)) from None
+    groups = tuple(Group(table.id, table.name, tuple(table.members)) for table in tables.groups)
+    by_id = {group.id: group for group in groups}
+    return Business(
+        contracts=tuple(_contract(table, by_id) for table in tables.contracts),
+        agents=tuple(_agent(table, realm) for table in tables.agents),
+        groups=groups,
+        tariffs=tuple(
+            TariffData(table.name, table.currency, table.per_minute, table.increment, table.acceptance)
+            for table in tables.tariffs
+        ),
+    )
+
+
+def _toml_fault(file: str, text: str) -> Fault:
+    # the parser says the place only in its text: "... (at line 3, column 7)"
+    before, _, place = text.rpartition(" (at line ")
+    number = place.partition(",")[0]
+    return Fault(file, int(number), before) if number.isdecimal() else Fault(file, 0, text)
+
+
+def _zone(document: Mapping[str, object]) -> ZoneInfo:
+    name = document.get("time_zone", DEFAULT_TIME_ZONE)
+    try:
+        return time_zone(name if isinstance(name, str) else DEFAULT_TIME_ZONE)
+    except ValueError:
+        return time_zone(DEFAULT_TIME_ZONE)
+
+
+def _spoken(place: Path) -> str:
+    """``contracts[3].plan[1].agent: ``, counting from 1 as people do; the line says where anyway."""
+    spoken = ""
+    for part in place:
+        if isinstance(part, int):
+            spoken += f"[{part + 1}]"
+        else:
+            spoken += f".{part}" if spoken else str(part)
+    return f"{spoken}: " if spoken else ""
+
+
+def _contract(table: ContractTable, groups: Mapping[str, Group]) -> Contract:
+    steps = []
+    for step in table.plan:
+        # one of them is there, by the checks
+        kind: StepKind = "group" if step.agent is None else "agent"
+        target = step.agent or step.group or ""
+        steps.append(Step(kind, target, step.strategy, step.ring_seconds, agents_of(kind, target, groups)))
+    return Contract(
+        id=table.id,
+        customer=table.customer,
+        greeting=table.greeting,
+        instructions=table.instructions,
+        language=table.language,
+        target_numbers=tuple(
+            ContractNumber(held.number, Validity(held.valid_from, held.valid_until)) for held in table.target_numbers
+        ),
+        validity=Validity(table.valid_from, table.valid_until),
+        plan=tuple(steps),
+        if_nobody=Refusal(table.if_nobody.status),
+        tariff=table.tariff,
+        presentation=Presentation(table.presentation.display_name, dict(table.presentation.headers)),
+    )
+
+
+def _agent(table: AgentTable, realm: str) -> Agent:
+    return Agent(table.id, table.name, tuple(_endpoint(table.id, endpoint, realm) for endpoint in table.endpoints))
+
+
+def _endpoint(agent_id: str, table: EndpointTable, realm: str) -> Endpoint:
+    if table.contact is not None:
+        return Endpoint(agent_id, contact=table.contact)
+    username = table.username or ""
+    own = realm if table.realm is None else table.realm
+    md5, sha256 = table.ha1_md5 or "", table.ha1_sha256 or ""
+    if table.password is not None:
+        secret = f"{username}:{own}:{table.password}".encode()
+        md5 = hashlib.md5(secret, usedforsecurity=False).hexdigest()
+        sha256 = hashlib.sha256(secret).hexdigest()
+    return Endpoint(agent_id, username, "", own, md5, sha256, tuple(table.algorithms))
+
+
+# -- writing ---------------------------------------------------------------------------------------------
+
+
+def write_business(business: Business) -> str:
+    """The business as TOML, always the same for the same; ``read_business`` of it gives an equal Business."""
+    zone = time_zone(DEFAULT_TIME_ZONE)
+    parts = [pair("time_zone", DEFAULT_TIME_ZONE) + "\n"]
+    parts += [_block("tariffs", _tariff_lines(tariff)) for tariff in business.tariffs]
+    parts += [_block("agents", _agent_lines(agent)) for agent in business.agents]
+    parts += [_block("groups", _group_lines(group)) for group in business.groups]
+    parts += [_block("contracts", _contract_lines(contract, zone)) for contract in business.contracts]
+    return "\n".join(parts)
+
+
+def _block(table: str, lines: Iterable[str]) -> str:
+    return "\n".join((f"[[{table}]]", *lines)) + "\n"
+
+
+def _tariff_lines(tariff: TariffData) -> list[str]:
+    return [
+        pair("name", tariff.name),
+        pair("per_minute", f"{tariff.per_minute:f}"),
+        pair("increment", tariff.increment),
+        pair("acceptance", f"{tariff.acceptance:f}"),
+        pair("currency", tariff.currency),
+    ]
+
+
+def _agent_lines(agent: Agent) -> list[str]:
+    endpoints = [_endpoint_value(endpoint) for endpoint in agent.endpoints]
+    return [pair("id", agent.id), pair("name", agent.name), rows("endpoints", endpoints)]
+
+
+def _endpoint_value(endpoint: Endpoint) -> Mapping[str, Value]:
+    if endpoint.contact:
+        return {"contact": endpoint.contact}
+    value: dict[str, Value] = {"username": endpoint.username, "realm": endpoint.realm}
+    if endpoint.ha1_md5:
+        value["ha1_md5"] = endpoint.ha1_md5
+    if endpoint.ha1_sha256:
+        value["ha1_sha256"] = endpoint.ha1_sha256
+    value["algorithms"] = endpoint.algorithms
+    return value
+
+
+def _group_lines(group: Group) -> list[str]:
+    return [pair("id", group.id), pair("name", group.name), pair("members", group.members)]
+
+
+def _contract_lines(contract: Contract, zone: ZoneInfo) -> list[str]:
+    lines = [pair("id", contract.id), pair("customer", contract.customer)]
+    lines += [
+        pair(key, text)
+        for key, text in (("greeting", contract.greeting), ("instructions", contract.instructions))
+        if text
+    ]
+    lines += [
+        pair("language", contract.language),
+        *(pair(key, value) for key, value in _validity_value(contract.validity, zone).items()),
+        rows("target_numbers", [_number_value(held, zone) for held in contract.target_numbers]),
+        rows("plan", [_step_value(step) for step in contract.plan]),
+        pair("if_nobody", {"status": contract.if_nobody.status}),
+        pair("tariff", contract.tariff),
+    ]
+    shown: dict[str, Value] = {}
+    if contract.presentation.display_name:
+        shown["display_name"] = contract.presentation.display_name
+    if contract.presentation.headers:
+        shown["headers"] = dict(contract.presentation.headers)
+    return [*lines, pair("presentation", shown)] if shown else lines
+
+
+def _number_value(held: ContractNumber, zone: ZoneInfo) -> Value:
+    if held.validity == ALWAYS:
+        return held.number
+    return {"number": held.number, **_validity_value(held.validity, zone)}
+
+
+def _step_value(step: Step) -> Mapping[str, Value]:
+    return {step.kind: step.target, "strategy": step.strategy, "ring_seconds": step.ring_seconds}
+
+
+def _validity_value(validity: Validity, zone: ZoneInfo) -> dict[str, Value]:
+    value: dict[str, Value] = {}
+    if validity.since is not None:
+        value["valid_from"] = _moment_value(validity.since, zone)
+    if validity.until is not None:
+        value["valid_until"] = _moment_value(validity.until, zone)
+    return value
+
+
+def _moment_value(moment: datetime, zone: ZoneInfo) -> datetime | date:
+    """As people write it: a day if it is the beginning of one."""
+    local = moment.astimezone(zone)
+    at_midnight = not (local.hour or local.minute or local.second or local.microsecond)
+    return local.date() if at_midnight else local

@@ -1,0 +1,289 @@
+"""The shape of the business file: which keys there are, and what each may hold by itself.
+
+What the parts say about each other is in ``routing.business_checks``.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from string import Formatter
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+)
+
+from routing.contract import PLACEHOLDERS
+from routing.numbers import target_number
+from routing.plan import LONGEST_RING_SECONDS, REFUSALS, SHORTEST_RING_SECONDS, Strategy
+
+DEFAULT_TIME_ZONE = "Europe/Berlin"
+
+#: Headers, besides those beginning with ``X-``, that a presentation may set; the others are the exchange's own.
+KNOWN_HEADERS = ("Alert-Info", "Call-Info", "Organization", "Priority", "Subject")
+
+_EXTENSION_HEADER = re.compile(r"[Xx](-[A-Za-z0-9]{1,32}){1,8}", re.ASCII)
+_USERNAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}\z"
+_CONTACT = re.compile(
+    r"sips?:([A-Za-z0-9_.!~*'()&=+$,;?/%-]+@)?([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+    r"(;[A-Za-z0-9_.!~*'()%\[\]:&+$/=-]+)*",
+    re.ASCII,
+)
+_PRICE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
+_INCREMENT = re.compile(r"[1-9][0-9]{0,4}/[1-9][0-9]{0,4}", re.ASCII)
+
+
+def _name(value: str) -> str:
+    if not value.isprintable() or value != value.strip():
+        raise ValueError("must have no control characters, and no spaces at its ends")
+    return value
+
+
+def _prose(value: str) -> str:
+    if any(not (character.isprintable() or character in "\n\t") for character in value):
+        raise ValueError("must have no control characters but line ends and tabs")
+    return value
+
+
+def _number(value: str) -> str:
+    number = target_number(value)
+    if number is None:
+        raise ValueError(
+            f"{value!r} is no target number: write it international, such as +49302000100, "
+            "or an internal one, such as 1001"
+        )
+    return number
+
+
+def _moment(value: object, info: ValidationInfo) -> datetime:
+    """TOML's dates and times, all as UTC; a date means its beginning in the file's time zone."""
+    if isinstance(value, datetime):
+        moment = value
+    elif isinstance(value, date):
+        moment = datetime(value.year, value.month, value.day)
+    else:
+        raise ValueError("must be a date or a date with time, without quotes, such as 2025-01-31")
+    if not 1900 <= moment.year < 3000:
+        raise ValueError(f"the year {moment.year} is not of our time")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone_of(info.context))
+    return moment.astimezone(UTC)
+
+
+def zone_of(context: Any) -> ZoneInfo:
+    """The zone in a validation's context."""
+    zone = context["zone"]
+    assert isinstance(zone, ZoneInfo)
+    return zone
+
+
+def _time_zone(value: str) -> str:
+    time_zone(value)
+    return value
+
+
+def time_zone(name: str) -> ZoneInfo:
+    """The zone of that name in the IANA database. Raises ``ValueError``."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{name!r} is no time zone, such as Europe/Berlin") from None
+
+
+def _template(value: str) -> str:
+    try:
+        fields = [(name, spec, conversion) for _, name, spec, conversion in Formatter().parse(value)]
+    except ValueError as error:
+        raise ValueError(f"{value!r}: {error}; a brace itself is written {{{{ or }}}}") from None
+    for name, spec, conversion in fields:
+        if name is not None and (name not in PLACEHOLDERS or spec or conversion):
+            known = " ".join(f"{{{word}}}" for word in PLACEHOLDERS)
+            raise ValueError(f"{{{name}}} in {value!r} is no placeholder; there are {known}")
+    return _name(value)
+
+
+def _headers(value: dict[str, str]) -> dict[str, str]:
+    lowered = set()
+    for name, template in value.items():
+        if not _EXTENSION_HEADER.fullmatch(name) and name not in KNOWN_HEADERS:
+            raise ValueError(f"{name!r} is no header to set here: X-... or one of {', '.join(KNOWN_HEADERS)}")
+        if name.lower() in lowered:
+            raise ValueError(f"{name!r} is there twice")
+        lowered.add(name.lower())
+        _template(template)
+    return value
+
+
+def _price(value: object) -> Decimal:
+    if not isinstance(value, str) or not _PRICE.fullmatch(value):
+        raise ValueError('must be a price in quotation marks, such as "0.99"')
+    return Decimal(value)
+
+
+def _increment(value: str) -> str:
+    if not _INCREMENT.fullmatch(value):
+        raise ValueError(f"{value!r} must be FIRST/FOLLOWING in seconds, both at least 1, such as 60/60")
+    return value
+
+
+def _contact(value: str) -> str:
+    if not _CONTACT.fullmatch(value):
+        raise ValueError("is no SIP URI, such as sip:anna@192.0.2.10:5060")
+    return value
+
+
+def _algorithms(value: list[str]) -> list[str]:
+    if len(set(value)) != len(value):
+        raise ValueError("names an algorithm twice")
+    return value
+
+
+def _status(value: int) -> int:
+    if value not in REFUSALS:
+        known = ", ".join(f"{status} {meaning}" for status, meaning in REFUSALS.items())
+        raise ValueError(f"{value} is none of {known}")
+    return value
+
+
+def _as_table(value: object) -> object:
+    return {"number": value} if isinstance(value, str) else value
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_name)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_name)]
+Prose = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_prose)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+Template = Annotated[str, StringConstraints(max_length=500), AfterValidator(_template)]
+Price = Annotated[Decimal, BeforeValidator(_price)]
+
+
+class _Table(BaseModel):
+    # input is never shown: there are passwords in it
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class NumberTable(_Table):
+    """``"+49..."``, or the same with its validity."""
+
+    number: Annotated[str, StringConstraints(max_length=64), AfterValidator(_number)]
+    valid_from: Moment | None = None
+    valid_until: Moment | None = None
+
+
+class StepTable(_Table):
+    """One of ``agent`` and ``group``."""
+
+    agent: Name | None = None
+    group: Name | None = None
+    strategy: Strategy = "in_order"
+    ring_seconds: int = Field(default=20, ge=SHORTEST_RING_SECONDS, le=LONGEST_RING_SECONDS)
+
+
+class RefusalTable(_Table):
+    """What the caller is told when nobody answers."""
+
+    status: Annotated[int, AfterValidator(_status)] = 480
+
+
+class PresentationTable(_Table):
+    """Texts for the agent's phone, with placeholders."""
+
+    display_name: Template = ""
+    headers: Annotated[dict[str, str], Field(max_length=16), AfterValidator(_headers)] = {}
+
+
+class ContractTable(_Table):
+    """One of ``[[contracts]]``."""
+
+    id: Name
+    customer: Title
+    greeting: Prose = ""
+    instructions: Prose = ""
+    language: str = Field(default="de", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\z")
+    target_numbers: list[Annotated[NumberTable, BeforeValidator(_as_table)]] = []
+    valid_from: Moment | None = None
+    valid_until: Moment | None = None
+    plan: list[StepTable] = Field(min_length=1, max_length=100)
+    if_nobody: RefusalTable = RefusalTable()
+    tariff: Name
+    presentation: PresentationTable = PresentationTable()
+
+
+class EndpointTable(_Table):
+    """A ``username`` with its ``password`` or the hashes of one, or a ``contact``."""
+
+    username: str | None = Field(default=None, pattern=_USERNAME)
+    password: str | None = Field(default=None, min_length=1, max_length=256, repr=False)
+    realm: str | None = Field(default=None, pattern=r'^[^"\\\x00-\x1f\x7f]{1,128}\z')
+    ha1_md5: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}\z", repr=False)
+    ha1_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}\z", repr=False)
+    algorithms: Annotated[list[Literal["MD5", "SHA-256"]], Field(min_length=1), AfterValidator(_algorithms)] = ["MD5"]
+    contact: Annotated[str, StringConstraints(max_length=256), AfterValidator(_contact)] | None = None
+
+
+class AgentTable(_Table):
+    """One of ``[[agents]]``."""
+
+    id: Name
+    name: Title
+    endpoints: list[EndpointTable] = Field(default=[], max_length=10)
+
+
+class GroupTable(_Table):
+    """One of ``[[groups]]``."""
+
+    id: Name
+    name: Title
+    members: list[Name] = Field(min_length=1)
+
+
+class TariffTable(_Table):
+    """One of ``[[tariffs]]``."""
+
+    name: Name
+    per_minute: Price
+    increment: Annotated[str, AfterValidator(_increment)] = "60/60"
+    acceptance: Price = Decimal(0)
+    currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}\z")
+
+
+class BusinessFile(_Table):
+    """The whole file. ``time_zone`` is where its dates, and times without an offset, are meant."""
+
+    time_zone: Annotated[str, AfterValidator(_time_zone)] = DEFAULT_TIME_ZONE
+    contracts: list[ContractTable] = []
+    agents: list[AgentTable] = []
+    groups: list[GroupTable] = []
+    tariffs: list[TariffTable] = []
+
+
+#: Pydantic's words for what a back office need not know Python for.
+_WORDS = {
+    "missing": "is missing",
+    "extra_forbidden": "is no key that belongs here",
+    "string_type": "must be text in quotation marks",
+    "int_type": "must be a whole number",
+    "list_type": "must be an array: [ ... ]",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+}
+
+
+def in_words(error: Mapping[str, Any]) -> str:
+    """One of pydantic's errors as a sentence about the value, without the value where it may be secret."""
+    kind = error["type"]
+    if kind == "string_pattern_mismatch" and str(error["loc"][-1]).startswith("ha1_"):
+        return "must be lower-case hexadecimal: 32 digits for MD5, 64 for SHA-256"
+    if kind == "too_short":
+        return "must not be empty"
+    message: str = error["msg"]
+    return _WORDS.get(kind) or message.removeprefix("Value error, ")
