@@ -223,11 +223,17 @@ def _block(table: str, lines: Iterable[str]) -> str:
 def _tariff_lines(tariff: TariffData) -> list[str]:
     return [
         pair("name", tariff.name),
-        pair("per_minute", f"{tariff.per_minute:f}"),
+        pair("per_minute", _price(tariff.per_minute)),
         pair("increment", tariff.increment),
-        pair("acceptance", f"{tariff.acceptance:f}"),
+        pair("acceptance", _price(tariff.acceptance)),
         pair("currency", tariff.currency),
     ]
+
+
+def _price(price: Decimal) -> str:
+    # a database may give more zeros back than it was given
+    whole, _, places = f"{price:f}".partition(".")
+    return f"{whole}.{places.rstrip('0').ljust(2, '0')}"
 
 
 def _agent_lines(agent: Agent) -> list[str]:
