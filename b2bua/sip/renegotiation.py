@@ -90,7 +90,7 @@ class Renegotiation:
     """The exchange that is under way in one session, if any."""
 
     __slots__ = (
-        "_ack", "_body", "_glare_retries", "_method", "_offered_nothing", "_refreshing", "_request",
+        "_ack", "_body", "_glare_retries", "_invite", "_method", "_offered_nothing", "_refreshing", "_request",
         "_sequence", "_status", "_success", "_timer", "_transaction", "session", "state",
     )  # fmt: skip
 
@@ -107,6 +107,7 @@ class Renegotiation:
         self._ack: tuple[bytes, Hop] | None = None
         self._timer: Timer | None = None
         self._transaction: ServerTransaction | None = None
+        self._invite: ClientTransaction | None = None
         self._request: Request | None = None
         self._success: UnacknowledgedSuccess | None = None
 
@@ -165,7 +166,8 @@ class Renegotiation:
         self._offered_nothing = self._method == "INVITE" and not self._body
         self._sequence = dialog.local_seq
         self._ack = None
-        session.user.layer.request(request, dialog.next_hop(), self, now)
+        transaction = session.user.layer.request(request, dialog.next_hop(), self, now)
+        self._invite = transaction if self._method == "INVITE" else None
 
     def _send_again(self, now: float) -> None:
         self._send_offer(now)
@@ -178,6 +180,7 @@ class Renegotiation:
         status = response.status
         if status < 200:
             return
+        self._invite = None
         if status < 300:
             self._success_received(transaction, response, now)
         elif status == 491 and self._refreshing and self._glare_retries < MAX_GLARE_RETRIES:
@@ -195,6 +198,7 @@ class Renegotiation:
 
     def request_failed(self, transaction: ClientTransaction, reason: FailureReason, now: float) -> None:
         """No answer at all: the peer is gone (RFC 3261 section 14.1 and 12.2.1.2)."""
+        self._invite = None
         self._status = 408
         self._step(Input.REFUSED, now)
         self.session.peer_lost("peer_lost", now)
@@ -427,6 +431,10 @@ class Renegotiation:
     def stop(self, now: float) -> None:
         """The session is over: a request that still waits is answered (RFC 3261 section 15.1.2)."""
         self._stop_waiting()
+        if self._invite is not None:
+            # a peer that is gone may never answer it, and nothing but a CANCEL ends the waiting (section 9.1)
+            self.session.user.layer.cancel(self._invite, None, now)
+            self._invite = None
         if self._success is not None:
             self._success.acknowledged()
             self._success = None

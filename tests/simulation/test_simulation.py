@@ -88,7 +88,7 @@ def test_killed_at_any_moment_bills_to_the_last_proof(seed: int) -> None:
     connected = {entry.call_id: entry for entry in entries if entry.kind == "connected"}
     finished = {item.call_id for item in world.journal if isinstance(item, CallEnded)}
     assert {call.call_id for call in recovered} == connected.keys() - finished
-    last_proof = max(entry.at_ns for entry in entries)
+    last_proof = max((entry.at_ns for entry in entries), default=0)
     for call_id, entry in connected.items():
         call = calls[call_id]
         assert call.recovered == (call_id not in finished)
