@@ -1,0 +1,27 @@
+"""The command line. Each module holds the commands of one kind of user."""
+
+import typer
+
+from b2bua.cli import business, money, phone, server
+
+app = typer.Typer(
+    help="The exchange of a telephone answering service: takes forwarded calls from a carrier's trunk, rings the "
+    "agents, relays the sound and keeps the books.\n\nStart with: b2bua import examples/contracts.toml; b2bua run",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(server.run)
+app.command("check")(server.check)
+app.command("explain")(business.explain_call)
+app.command("import")(business.import_file)
+app.command("export")(business.export_file)
+app.command("calls")(money.list_calls)
+app.command("statement")(money.make_statement)
+app.command("call")(phone.place_call)
+app.command("answer")(phone.answer_calls)
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,118 @@
+"""For the back office: business data in and out, and why a call goes where it goes."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from accounting.store import read_tariffs, replace_tariffs
+from accounting.tariff import Increment, Tariff
+from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, configuration, database, give_up
+from routing.business import Business, BusinessError, TariffData, read_business, write_business
+from routing.explain import explain, render
+from routing.numbers import NumberReader, NumberRules
+from routing.store import load_business, load_directory, replace_business
+
+_ZONE = ZoneInfo("Europe/Berlin")
+
+
+def import_file(
+    file: Annotated[Path, typer.Argument(help="Contracts, agents, groups and tariffs in TOML.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Replace the business data by a file's; a running server takes them within two seconds.
+
+    All or nothing: a file with a fault changes nothing. Live calls go on as they are.
+    """
+    loaded = configuration(config)
+    try:
+        business = read_business(file.read_text(encoding="utf-8"), str(file), loaded.server.domain)
+    except BusinessError as error:
+        give_up(error)
+    except (OSError, UnicodeDecodeError) as error:
+        give_up(f"{file}: cannot be read: {error}")
+    engine = database(loaded)
+    with engine.begin() as connection:
+        replace_business(connection, business)
+        replace_tariffs(connection, _tariffs(business))
+    engine.dispose()
+    typer.echo(
+        f"imported {len(business.contracts)} contracts, {len(business.agents)} agents, {len(business.groups)} "
+        f"groups, {len(business.tariffs)} tariffs"
+    )
+
+
+def _tariffs(business: Business) -> list[Tariff]:
+    return [
+        Tariff(
+            name=tariff.name,
+            per_minute=tariff.per_minute,
+            increment=Increment.parse(tariff.increment),
+            acceptance=tariff.acceptance,
+            currency=tariff.currency,
+        )
+        for tariff in business.tariffs
+    ]
+
+
+def export_file(
+    file: Annotated[Path | None, typer.Argument(help="Where to write; standard output if left out.")] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Write the business data as a file that ``import`` takes; passwords come out as hashes."""
+    engine = database(configuration(config))
+    with engine.connect() as connection:
+        tariffs = [
+            TariffData(item.name, item.currency, item.per_minute, str(item.increment), item.acceptance)
+            for item in read_tariffs(connection).values()
+        ]
+        text = write_business(load_business(connection, tariffs))
+    engine.dispose()
+    if file is None:
+        typer.echo(text, nl=False)
+    else:
+        file.write_text(text, encoding="utf-8")
+
+
+def explain_call(
+    number: Annotated[str, typer.Argument(help="The dialled number: +49..., 0049..., 030..., or a SIP or tel URI.")],
+    at: Annotated[
+        str, typer.Option(help="When: 2025-07-01T14:30, of Europe/Berlin unless it names an offset. Default: now.")
+    ] = "",
+    forwarded_from: Annotated[str, typer.Option(help="The line that forwarded the call.")] = "",
+    kind: Annotated[str, typer.Option(help="How it forwarded: unconditional, busy, no_answer or unknown.")] = "",
+    trunk: Annotated[str, typer.Option(help="Read the number by this trunk's rules. Default: the first trunk's.")] = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Say whose call it is, which agents ring in which order, by which tariff, and why not the others.
+
+    Places no call. Exit code 1 if nobody would be rung.
+    """
+    loaded = configuration(config)
+    try:
+        moment = datetime.fromisoformat(at) if at else datetime.now(UTC)
+    except ValueError:
+        give_up(f"--at {at!r} is no time; write 2025-07-01T14:30")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=_ZONE)
+    names = {item.name: item for item in loaded.trunks}
+    if trunk and trunk not in names:
+        give_up(f"there is no trunk {trunk!r}; there are: {', '.join(names) or 'none'}")
+    chosen = names.get(trunk) or (loaded.trunks[0] if loaded.trunks else None)
+    rules = NumberRules(chosen.region, chosen.area_code) if chosen is not None else NumberRules()
+    engine = database(loaded)
+    with engine.connect() as connection:
+        directory = load_directory(connection)
+        tariffs = {name: _spoken(tariff) for name, tariff in read_tariffs(connection).items()}
+    engine.dispose()
+    explanation = explain(directory, NumberReader(rules), number, moment, forwarded_from, kind, tariffs)
+    typer.echo(render(explanation), nl=False)
+    if explanation.verdict != "found":
+        raise typer.Exit(1)
+
+
+def _spoken(tariff: Tariff) -> str:
+    fee = f", {tariff.acceptance} {tariff.currency} a call" if tariff.acceptance else ""
+    return f"{tariff.per_minute} {tariff.currency} a minute, increment {tariff.increment}{fee}"

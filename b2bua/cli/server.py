@@ -1,0 +1,82 @@
+"""For the operator: run the server, check its files."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import Engine
+
+from b2bua.app import App
+from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, configuration, database, give_up
+from b2bua.config import Config, ConfigError, load_config
+from b2bua.logs import configure_logging
+from routing.business import BusinessError, read_business
+
+
+def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Run the server in the foreground.
+
+    SIGTERM (or Ctrl-C) stops taking calls and waits until the last one has ended; a second one says BYE to
+    everybody and ends at once.
+    """
+    loaded = configuration(config)
+    logging = loaded.logging
+    configure_logging(logging.level, logging.format, logging.full_numbers)
+    engine = database(loaded)
+    try:
+        with asyncio.Runner(loop_factory=_event_loop) as runner:
+            runner.run(_serve(loaded, engine))
+    except OSError as error:
+        give_up(f"cannot listen: {error}. Is the address this machine's, and the port free?")
+
+
+def _event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop where there is one: a third less CPU a call."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def _serve(config: Config, engine: Engine) -> None:
+    app = App(config, engine)
+    app.catch_signals()
+    try:
+        await app.start()
+        await app.finished.wait()
+    finally:
+        await app.close()
+        engine.dispose()
+
+
+def check(
+    config: ConfigOption = DEFAULT_CONFIG,
+    contracts: Annotated[
+        list[Path] | None, typer.Argument(help="Business data files to check too, before importing them.")
+    ] = None,
+) -> None:
+    """Find every fault of the configuration and of business data files, with file and line. Exit code 1 if any.
+
+    Changes nothing and opens nothing.
+    """
+    faults: list[str] = []
+    domain = "b2bua.invalid"
+    try:
+        domain = load_config(config).server.domain
+    except ConfigError as error:
+        faults.extend(str(fault) for fault in error.faults)
+    for path in contracts or ():
+        try:
+            read_business(path.read_text(encoding="utf-8"), str(path), domain)
+        except BusinessError as error:
+            faults.extend(str(fault) for fault in error.faults)
+        except (OSError, UnicodeDecodeError) as error:
+            faults.append(f"{path}: cannot be read: {error}")
+    for fault in faults:
+        typer.echo(fault)
+    if faults:
+        raise typer.Exit(1)
+    names = ", ".join(str(path) for path in (config, *(contracts or ())))
+    typer.echo(f"{names}: no faults", err=True)
