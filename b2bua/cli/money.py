@@ -51,19 +51,23 @@ def list_calls(
 def calls_table(calls: list[CallRecord]) -> Table:
     """The calls as people read them."""
     table = Table(title=f"{len(calls)} calls")
-    for name in ("started", "contract", "caller", "forwarded from", "kind", "agent", "result", "why it ended"):
+    table.add_column("started", no_wrap=True)
+    for name in ("contract", "caller", "forwarded from", "agent", "end"):
         table.add_column(name, overflow="fold")
-    table.add_column("talked", justify="right")
-    table.add_column("MOS", justify="right")
+    table.add_column("talked", justify="right", no_wrap=True)
+    table.add_column("MOS", justify="right", no_wrap=True)
     for call in calls:
         started = datetime.fromtimestamp(call.started_at_ns / 1e9, _ZONE)
         talked = f"{call.talked_ns / 1e9:.1f} s" if call.result == "answered" else ""
         table.add_row(
-            f"{started:%d.%m. %H:%M:%S}", call.contract, call.caller or "anonymous", call.forwarded_from,
-            call.forwarding_kind, call.agent, call.result + (" *" if call.recovered else ""), call.end_reason,
-            talked, _mos(call),
+            f"{started:%d.%m. %H:%M:%S}", call.contract, call.caller or "anonymous", _forwarding(call),
+            call.agent, call.end_reason + (" *" if call.recovered else ""), talked, _mos(call),
         )  # fmt: skip
     return table
+
+
+def _forwarding(call: CallRecord) -> str:
+    return f"{call.forwarded_from} ({call.forwarding_kind.replace('_', ' ')})" if call.forwarded_from else ""
 
 
 def _mos(call: CallRecord) -> str:
