@@ -1,116 +1,161 @@
-"""How good the sound of one sender is: losses, jitter and an estimate of what listeners would say."""
+"""What a receiver can say of an RTP stream: loss and jitter (RFC 3550), and how it sounded (ITU-T G.107)."""
 
-from struct import Struct
+from typing import Final, NamedTuple
 
-_HEADER = Struct("!BBHII")
-_MAX_DROPOUT = 3000
-_MAX_MISORDER = 100
-_SEQUENCES = 1 << 16
-_HALF = 1 << 31
-_WHOLE = 1 << 32
-
-#: codec -> (Ie, Bpl): equipment impairment and robustness to loss, ITU-T G.113 appendix I, as far as it says.
-_IMPAIRMENT = {
-    "PCMU": (0.0, 25.1), "PCMA": (0.0, 25.1), "G722": (0.0, 25.1), "OPUS": (0.0, 32.0), "G729": (11.0, 19.0),
-    "GSM": (20.0, 10.0), "G723": (15.0, 16.1),
-}  # fmt: skip
+# RFC 3550 appendix A.1: a jump this far ahead is loss, this little behind is disorder; anything else is a
+# sender that began anew.
+_MAX_DROPOUT: Final = 3000
+_MAX_MISORDER: Final = 100
+_NO_SEQUENCE: Final = -1
 
 
 class ReceiverStatistics:
-    """What one receiver counts of one sender (RFC 3550 section 6.4.1, appendices A.1, A.3 and A.8).
+    """Loss and jitter of what one leg sends, over all its sources (RFC 3550 section 6.4.1, appendix A).
 
-    ``clock_rate`` is the payload's, in Hz. A new SSRC starts a new count; the old one's losses stay.
+    ``update`` takes each packet as it comes. Without the probation of appendix A.1: who may send has been
+    decided before.
     """
 
     __slots__ = (
-        "_bad", "_base", "_cycles", "_highest", "_jitter", "_lost_before", "_received", "_ssrc", "_transit",
-        "_type", "clock_rate", "octets", "packets",
-    )  # fmt: skip
+        "_base",
+        "_clock_rate",
+        "_cycles",
+        "_expected_before",
+        "_highest",
+        "_jitter",
+        "_restart_at",
+        "_ssrc",
+        "_transit",
+        "received",
+    )
 
     def __init__(self, clock_rate: int = 8000) -> None:
-        self.clock_rate = clock_rate
-        self.packets = 0
-        self.octets = 0
+        self.received = 0
+        self._clock_rate = clock_rate
         self._ssrc = -1
-        self._base = self._highest = self._cycles = self._received = 0
-        self._bad = -1
-        self._lost_before = 0
-        self._jitter = 0.0
-        self._transit = 0.0
-        self._type = -1
+        self._base = 0
+        self._highest = 0
+        self._cycles = 0
+        self._restart_at = _NO_SEQUENCE
+        self._expected_before = 0
+        self._transit: int | None = None
+        self._jitter = 0  # 16 times the jitter, in timestamp units, as appendix A.8 keeps it
 
-    def count(self, packet: bytes | bytearray, size: int, arrival: float) -> None:
-        """Take one RTP packet, the first ``size`` octets of ``packet``; ``arrival`` in seconds, any clock."""
-        _, kind, sequence, timestamp, ssrc = _HEADER.unpack_from(packet)
-        self.packets += 1
-        self.octets += size
+    def use_clock_rate(self, clock_rate: int) -> None:
+        """Timestamps count in ``clock_rate`` Hz from the next packet on (another codec)."""
+        if clock_rate != self._clock_rate:
+            self._jitter = self._jitter * clock_rate // self._clock_rate
+            self._clock_rate = clock_rate
+            self._transit = None
+
+    def update(self, sequence: int, timestamp: int, ssrc: int, now: float) -> None:
+        """A packet of speech arrived at ``now`` (monotonic seconds)."""
+        self.received += 1
+        if ssrc == self._ssrc and (sequence - self._highest) & 0xFFFF == 1:
+            self._highest = sequence
+            if sequence == 0:
+                self._cycles += 0x10000
+        else:
+            self._out_of_order(sequence, ssrc)
+        # Appendix A.8, in integers; timestamps are compared modulo 2**32.
+        transit = int(now * self._clock_rate) - timestamp
+        before = self._transit
+        self._transit = transit
+        if before is not None:
+            difference = ((transit - before + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+            if difference < 0:
+                difference = -difference
+            self._jitter += difference - ((self._jitter + 8) >> 4)
+
+    def count(self, sequence: int, ssrc: int) -> None:
+        """A packet whose timestamp is no time of its own (RFC 4733 section 2.5.1.2): loss, no jitter."""
+        self.received += 1
+        if ssrc == self._ssrc and (sequence - self._highest) & 0xFFFF == 1:
+            self._highest = sequence
+            if sequence == 0:
+                self._cycles += 0x10000
+        else:
+            self._out_of_order(sequence, ssrc)
+
+    def _out_of_order(self, sequence: int, ssrc: int) -> None:
         if ssrc != self._ssrc:
-            self._start(ssrc, sequence)
+            self._begin(sequence, ssrc)
+            return
         ahead = (sequence - self._highest) & 0xFFFF
         if ahead < _MAX_DROPOUT:
             if sequence < self._highest:
-                self._cycles += _SEQUENCES
+                self._cycles += 0x10000
             self._highest = sequence
-        elif ahead <= _SEQUENCES - _MAX_MISORDER:
-            if sequence != self._bad:
-                # a big jump counts only when a second packet follows it: the sender has restarted
-                self._bad = (sequence + 1) & 0xFFFF
-                return
-            self._start(ssrc, sequence)
-        self._received += 1
-        # A.8; a type apart (telephone-event) has timestamps of its own
-        transit = arrival * self.clock_rate - timestamp
-        if kind & 0x7F == self._type:
-            difference = abs(transit - self._transit)
-            if difference < _HALF:
-                self._jitter += (difference - self._jitter) / 16.0
-        elif self._type < 0 or not kind & 0x80:
-            self._type = kind & 0x7F
-        else:
-            return
-        self._transit = transit
+        elif ahead <= 0x10000 - _MAX_MISORDER:
+            if sequence == self._restart_at:
+                # Two in a row: the sender restarted and kept its SSRC.
+                self._begin(sequence, ssrc)
+                self._base = (sequence - 1) & 0xFFFF
+                if sequence == 0:
+                    self._cycles = 0x10000
+            else:
+                self._restart_at = (sequence + 1) & 0xFFFF
+        # else: a duplicate or a late packet
 
-    def _start(self, ssrc: int, sequence: int) -> None:
-        self._lost_before = self.lost
+    def _begin(self, sequence: int, ssrc: int) -> None:
+        if self._ssrc >= 0:
+            self._expected_before = self.expected
         self._ssrc = ssrc
         self._base = self._highest = sequence
-        self._cycles = self._received = 0
-        self._bad = -1
-        self._type = -1
+        self._cycles = 0
+        self._restart_at = _NO_SEQUENCE
+        self._transit = None
 
     @property
     def expected(self) -> int:
-        """Packets of the present SSRC that the sequence numbers promise."""
-        return self._cycles + self._highest - self._base + 1 if self._received else 0
+        """Packets the sequence numbers say were sent."""
+        if self._ssrc < 0:
+            return 0
+        return self._expected_before + self._cycles + self._highest - self._base + 1
 
     @property
     def lost(self) -> int:
-        """Packets that never came; negative when duplicates outnumber them."""
-        return self._lost_before + self.expected - self._received
+        """``expected`` less received; negative when duplicates outnumber losses."""
+        return self.expected - self.received
 
     @property
     def jitter_ms(self) -> float:
         """Interarrival jitter in milliseconds."""
-        return self._jitter * 1000.0 / self.clock_rate
-
-    def mos(self, codec: str) -> float | None:
-        """See ``mos_estimate``; None below a second or so of sound."""
-        total = self.packets + max(0, self.lost)
-        if self.packets < 50:
-            return None
-        return mos_estimate(codec, max(0, self.lost) / total, self.jitter_ms)
+        return (self._jitter >> 4) * 1000 / self._clock_rate
 
 
-def mos_estimate(codec: str, loss: float, jitter_ms: float) -> float:
-    """Mean opinion score from 1.0 to 4.5 by the E-model (ITU-T G.107), simplified.
+class _Impairment(NamedTuple):
+    """``equipment`` (Ie) without loss, ``robustness`` (Bpl) against it: ITU-T G.113 appendix I."""
 
-    ``loss`` is a share, 0 to 1, taken as random. Delay is what a receiver's buffer adds for the jitter
-    (twice its size) and 20 ms of packet: the network's own delay cannot be seen from the middle.
+    equipment: float
+    robustness: float
+
+
+# G.711 with packet loss concealment, as every phone has it; wideband codecs have no value on this scale and
+# are taken for as good.
+_LIKE_G711: Final = _Impairment(0.0, 25.1)
+_IMPAIRMENTS: Final = {
+    "g723": _Impairment(15.0, 16.1),
+    "g729": _Impairment(11.0, 19.0),
+    "gsm-efr": _Impairment(5.0, 10.0),
+}
+_PACKETISATION_MS: Final = 40.0
+_ENOUGH_PACKETS: Final = 50
+
+
+def mean_opinion_score(codec: str, expected: int, lost: int, jitter_ms: float) -> float | None:
+    """The E-model's estimate, 1.0 to 4.5 (ITU-T G.107 with its default values, random loss); None before a
+    second of speech has come.
+
+    The way's own delay is unknown to a receiver: packets of 20 ms and a buffer of twice the jitter count.
     """
-    impairment, robustness = _IMPAIRMENT.get(codec.upper(), (0.0, 25.1))
-    percent = loss * 100.0
-    equipment = impairment + (95.0 - impairment) * percent / (percent + robustness)
-    delay = 20.0 + 2.0 * jitter_ms
+    if expected < _ENOUGH_PACKETS:
+        return None
+    impairment = _IMPAIRMENTS.get(codec.lower(), _LIKE_G711)
+    loss = 100.0 * max(0, lost) / expected
+    equipment = impairment.equipment + (95.0 - impairment.equipment) * loss / (loss + impairment.robustness)
+    delay = _PACKETISATION_MS + 2.0 * jitter_ms
     delay_impairment = 0.024 * delay + (0.11 * (delay - 177.3) if delay > 177.3 else 0.0)
-    rating = max(0.0, min(100.0, 93.2 - delay_impairment - equipment))
+    rating = min(100.0, max(0.0, 93.2 - delay_impairment - equipment))
+    # G.107 annex B; the polynomial dips below 1 for the smallest ratings
     return max(1.0, 1.0 + 0.035 * rating + rating * (rating - 60.0) * (100.0 - rating) * 7e-6)

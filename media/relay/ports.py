@@ -1,84 +1,136 @@
-"""The relay's UDP ports: pairs of an even one for RTP and the next for RTCP (RFC 3550 section 11)."""
+"""Pairs of UDP ports for RTP and RTCP, as bound sockets."""
 
+import errno
+import ipaddress
 import socket
 from collections import deque
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from media.plan import NoPortsLeft
 
-#: RFC 4594 section 4.1: telephony is expedited forwarding.
-_EXPEDITED_FORWARDING = 46 << 2
-#: Ports that other programs hold are skipped, so many before giving up.
-_MOST_TRIES = 64
+# RFC 4594 section 4.1: telephony is forwarded expedited, DSCP 46
+_TRAFFIC_CLASS: Final = 46 << 2
+#: A port that belongs to somebody else is asked for again after this long, in seconds.
+_REFUSED_SECONDS: Final = 60.0
+
+
+class SocketPair(NamedTuple):
+    """Two bound, non-blocking UDP sockets: RTP on an even port, RTCP on the next (RFC 3550 section 11).
+
+    ``address`` is what to advertise, a ``LocalPorts`` that carries its sockets.
+    """
+
+    address: str
+    rtp_port: int
+    rtcp_port: int
+    rtp: socket.socket
+    rtcp: socket.socket
 
 
 class PortPool:
-    """Binds pairs in turn, so that a port is reused as late as possible, and never within the quarantine.
+    """The pairs within ``port_min`` to ``port_max`` on ``host``, a literal address.
 
-    What a finished call's peer still sends must not fall into somebody else's call. Times in seconds.
+    They are handed out in random order: who floods guessed ports must not meet the next call. A pair given
+    back rests ``quarantine_seconds``, so that late packets of one call never sound in another. All takes
+    constant time; ``number(bits)`` gives random bits; ``now`` is monotonic seconds.
     """
 
-    def __init__(self, host: str, port_min: int, port_max: int, quarantine_seconds: float, first: int = 0) -> None:
+    __slots__ = (
+        "_address", "_family", "_free", "_host", "_number", "_quarantine_seconds", "_resting", "in_use", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        host: str,
+        port_min: int,
+        port_max: int,
+        quarantine_seconds: float,
+        number: Callable[[int], int],
+        advertise: str = "",
+    ) -> None:
         self._host = host
+        self._address = advertise or host
+        if ipaddress.ip_address(self._address).is_unspecified:
+            # in a session description that would put every call on hold (RFC 3264 section 8.4)
+            raise ValueError(f"{self._address} cannot be advertised")
+        #: 4 or 6
+        self.version = ipaddress.ip_address(self._address).version
         self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._quarantine = quarantine_seconds
-        ports = list(range(port_min + port_min % 2, port_max, 2))
-        # a server that starts again begins elsewhere: its old calls' peers are still sending
-        first %= max(1, len(ports))
-        self._free = deque(ports[first:] + ports[:first])
+        first = port_min + port_min % 2
+        self._free = list(range(first, port_max, 2))
         self._resting: deque[tuple[float, int]] = deque()
+        self._quarantine_seconds = quarantine_seconds
+        self._number = number
+        #: Pairs handed out.
         self.in_use = 0
 
     @property
     def free(self) -> int:
-        """Pairs that can be taken, those in quarantine not among them."""
+        """Pairs that can be had now."""
         return len(self._free)
 
-    def take(self, now: float) -> tuple[socket.socket, socket.socket]:
-        """Two bound, non-blocking sockets. Raises NoPortsLeft."""
-        self.end_quarantine(now)
-        for _ in range(min(_MOST_TRIES, len(self._free))):
-            port = self._free.popleft()
-            pair = self._bind(port)
-            if pair is not None:
-                self.in_use += 1
-                return pair
-            self._free.append(port)
+    @property
+    def resting(self) -> int:
+        """Pairs in quarantine, or found taken by another program."""
+        return len(self._resting)
+
+    def allocate(self, now: float) -> SocketPair:
+        """Bind a pair; raises NoPortsLeft. Ports the system refuses are skipped and rest for a while."""
+        self.sweep(now)
+        free = self._free
+        for _ in range(len(free)):
+            at = self._number(32) % len(free)
+            port = free[at]
+            free[at] = free[-1]
+            free.pop()
+            try:
+                pair = self._bind(port)
+            except OSError as error:
+                if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                    self._rest(now + _REFUSED_SECONDS, port)
+                    continue
+                # no file descriptors or memory left, or no such address: the next port fares no better
+                free.append(port)
+                raise NoPortsLeft from error
+            self.in_use += 1
+            return pair
         raise NoPortsLeft
 
-    def rebind(self, port: int) -> socket.socket:
-        """A fresh socket on a port of ours whose old one was just closed. Raises OSError."""
-        return self._open(port)
-
-    def give_back(self, port: int, now: float) -> None:
-        """The even port of a pair whose sockets are closed."""
+    def release(self, pair: SocketPair, now: float) -> None:
+        """Close the sockets; the pair rests before it is handed out again."""
+        pair.rtp.close()
+        pair.rtcp.close()
         self.in_use -= 1
-        self._resting.append((now + self._quarantine, port))
+        self._rest(now + self._quarantine_seconds, pair.rtp_port)
 
-    def end_quarantine(self, now: float) -> None:
-        """Let those that have rested enough be taken again."""
+    def sweep(self, now: float) -> None:
+        """Pairs that have rested are free again."""
         resting = self._resting
         while resting and resting[0][0] <= now:
             self._free.append(resting.popleft()[1])
 
-    def _bind(self, port: int) -> tuple[socket.socket, socket.socket] | None:
+    def _rest(self, until: float, port: int) -> None:
+        # Two lengths of rest share one queue: one behind a longer one waits for it, which is rare and harmless.
+        self._resting.append((until, port))
+
+    def _bind(self, port: int) -> SocketPair:
+        rtp = self._open(port)
         try:
-            first = self._open(port)
+            return SocketPair(self._address, port, port + 1, rtp, self._open(port + 1))
         except OSError:
-            return None
-        try:
-            return first, self._open(port + 1)
-        except OSError:
-            first.close()
-            return None
+            rtp.close()
+            raise
 
     def _open(self, port: int) -> socket.socket:
-        opened = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        opened = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
-            opened.bind((self._host, port))
-            if self._family == socket.AF_INET:
-                opened.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _EXPEDITED_FORWARDING)
+            if self._family == socket.AF_INET6:
+                opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _TRAFFIC_CLASS)
             else:
-                opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _EXPEDITED_FORWARDING)
+                opened.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _TRAFFIC_CLASS)
+            opened.bind((self._host, port))
         except OSError:
             opened.close()
             raise

@@ -1,232 +1,435 @@
-"""Two ends of a stream, one a leg: what comes in at one goes out at the other.
+"""The sockets of one leg's end of a stream: who is let in, and how packets leave.
 
-An end is *open* until it has latched onto its peer: then its socket is connected, and the kernel drops
-whatever anybody else sends. Only a new negotiation opens it again.
+**Latching.** Phones behind a NAT signal an address that is not the one they send from, so a leg's address is
+learned from its packets (symmetric RTP, RFC 4961). That is how a stranger could steal a call. Therefore:
+
+- from the signalled address, the first valid packet latches;
+- from elsewhere, only within ``LATCH_SECONDS`` of the answer, never when ``strict``; and until then anything
+  closer to the signalled address supersedes it;
+- then the socket is connected: the kernel drops everybody else's packets;
+- only another description from the peer, with another address or another peer, opens it again.
 """
 
+import ctypes
+import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from struct import Struct
+from typing import Final
 
-from media.plan import LegPlan
+from media.plan import LegPlan, PayloadType
+from media.relay.loop import Readiness
+from media.rtp import HEADER_SIZE
 from media.statistics import ReceiverStatistics
 
+LATCH_SECONDS: Final = 5.0
+
 Address = tuple[str, int]
+Output = Callable[[memoryview], int]
 
-#: Longer datagrams are no telephony.
-BUFFER_SIZE = 2048
-#: How long after a negotiation another host than the one that was named may latch (a phone behind NAT), seconds.
-STRANGER_SECONDS = 10.0
-#: RFC 3550 appendix A.1, MIN_SEQUENTIAL: so many packets in order before such a host is believed.
-PROBATION = 3
+_SPEECHLESS: Final = frozenset({"telephone-event", "cn", "red"})
 
+# All packets pass through one buffer: sockets are read one after the other. What is sent is a slice of it;
+# making them beforehand saves an allocation per packet.
+_LARGEST: Final = 2048
+_buffer = bytearray(_LARGEST + 1)
+_slices: Final = [memoryview(_buffer)[:size] for size in range(_LARGEST + 1)]
+_header: Final = Struct("!BBHII").unpack_from
+_RTCP_HEADER_SIZE: Final = 8
+#: More than a socket's queue ever holds.
+_MOST_WAITING: Final = 4096
 
-class Port:
-    """One socket of one leg and its counts."""
+# How near a source is to what was signalled; a better one supersedes while the window is open.
+_FORMER, _FOREIGN, _SAME_PORT, _SAME_HOST, _SIGNALLED = range(5)
 
-    __slots__ = ("dropped", "octets_sent", "partner", "sent", "socket", "target")
-
-    def __init__(self, opened: socket.socket) -> None:
-        self.socket = opened
-        self.partner: Port | None = None
-        self.target: Address | None = None
-        self.sent = 0
-        self.octets_sent = 0
-        self.dropped = 0
-
-    def _send(self, packet: memoryview) -> None:
-        """Towards this port's leg."""
-        raise NotImplementedError
+_libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
-class RtpPort(Port):
-    """The RTP end of one leg: ``receive_open`` until it has latched, ``receive_latched`` from then on."""
+def _disconnect(fileno: int) -> None:
+    """connect(2) to AF_UNSPEC, which Python's own sockets cannot; the bound port stays."""
+    if _libc.connect(fileno, bytes(28), 28) < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+class RtpPort:
+    """Takes one leg's RTP, counts it and hands it to the other leg's port."""
 
     __slots__ = (
-        "_buffer", "_clock", "_connected", "_latch_until", "_may_receive", "_peer", "_probation", "_reopen", "_said",
-        "_suspect", "_view", "codec", "statistics",
-    )  # fmt: skip
+        "_booked_octets",
+        "_booked_packets",
+        "_connected",
+        "_feeder",
+        "_former",
+        "_forward",
+        "_output",
+        "_payload_type",
+        "_payload_types",
+        "_peer",
+        "_peer_name",
+        "_rank",
+        "_readiness",
+        "_receive_into",
+        "_signalled",
+        "_socket",
+        "_strict",
+        "_watched",
+        "_window_ends",
+        "codec",
+        "dropped",
+        "octets",
+        "octets_sent",
+        "packets_sent",
+        "source",
+        "statistics",
+    )
 
-    def __init__(
-        self,
-        opened: socket.socket,
-        buffer: bytearray,
-        clock: Callable[[], float],
-        reopen: Callable[["RtpPort"], socket.socket],
-    ) -> None:
-        super().__init__(opened)
-        self._buffer = buffer
-        self._view = memoryview(buffer)
-        self._clock = clock
-        self._reopen = reopen
+    def __init__(self, opened: socket.socket, readiness: Readiness, strict: bool) -> None:
+        self._socket = opened
+        self._receive_into = opened.recv_into
+        self._readiness = readiness
+        self._strict = strict
+        self._watched = False
+        # where the leg is
+        self._peer_name: str | None = None
+        self._signalled: Address | None = None
+        self._window_ends = 0.0
+        self._former: Address | None = None
+        #: Where the leg's packets come from, None until one came.
+        self.source: Address | None = None
+        self._rank = -1
         self._connected = False
-        self._may_receive = False
-        self._said: Address | None = None
-        self._peer = ""
-        self._latch_until = 0.0
-        self._suspect: tuple[Address, int, int] | None = None
-        self._probation = 0
-        self.codec = ""
+        # where its packets go
+        self._peer: RtpPort | None = None
+        self._forward: Output | None = None
+        # how the other leg's packets leave here
+        self._feeder: RtpPort | None = None
+        self._output: Output | None = None
+        # what came
+        self._payload_types: Mapping[int, PayloadType] = {}
+        self._payload_type = -1
         self.statistics = ReceiverStatistics()
+        self.codec = ""
+        self.octets = 0
+        self.dropped = 0
+        # what left; packets are booked to the port they went to when somebody asks, not one by one
+        self.packets_sent = 0
+        self.octets_sent = 0
+        self._booked_packets = 0
+        self._booked_octets = 0
 
-    @property
-    def latched(self) -> bool:
-        """Only one address is heard any more."""
-        return self._connected
+    # -- the way of a packet -----------------------------------------------------------------------------
 
-    @property
-    def may_receive(self) -> bool:
-        """The leg may send: silence is suspicious."""
-        return self._may_receive
-
-    def apply(self, plan: LegPlan, partner: "RtpPort", now: float) -> None:
-        """A negotiation has ended. Another peer or address opens the end again."""
-        self.partner = partner
-        self._may_receive = plan.may_receive
-        for kind in plan.payload_types.values():
-            if kind.name.lower() not in ("telephone-event", "cn", "red"):
-                self.codec = kind.name.upper()
-                self.statistics.clock_rate = kind.clock_rate
-                break
-        moved = plan.remote_rtp is not None and plan.remote_rtp != self._said
-        if moved or plan.peer != self._peer:
-            if self._connected:
-                self.socket = self._reopen(self)
-                self._connected = False
-            self._said = self.target = plan.remote_rtp
-            self._peer = plan.peer
-            self._suspect = None
-            self._latch_until = now + STRANGER_SECONDS
-
-    def receive_latched(self) -> None:
-        """One packet of the peer: count it and pass it on."""
-        buffer = self._buffer
+    def _receive(self, now: float) -> None:
+        """Connected: the kernel has let in nobody but the leg."""
         try:
-            size = self.socket.recv_into(buffer)
+            size = self._receive_into(_buffer)
         except OSError:
-            # an ICMP error of something that we sent, or nothing to read after all
-            return
-        if size < 12 or buffer[0] & 0xC0 != 0x80:
+            return  # nothing there, or an ICMP error for what was sent before
+        self._take(size, now)
+
+    def _take(self, size: int, now: float) -> None:
+        octet, kind, sequence, timestamp, ssrc = _header(_buffer)
+        if not HEADER_SIZE <= size <= _LARGEST or octet & 0xC0 != 0x80:
             self.dropped += 1
             return
-        self.statistics.count(buffer, size, self._clock())
-        partner = self.partner
-        if partner is None or not self._may_receive:
+        if kind == self._payload_type:
+            self.statistics.update(sequence, timestamp, ssrc, now)
+        elif not self._take_other(kind, sequence, timestamp, ssrc, now):
             self.dropped += 1
             return
-        partner._send(self._view[:size])
+        self.octets += size
+        forward = self._forward
+        if forward is None:
+            self._not_forwarded(size)
+            return
+        try:
+            forward(_slices[size])
+        except OSError:
+            # the kernel's buffer is full, or an ICMP error came back: lost, as on any network
+            self._not_forwarded(size)
 
-    def receive_open(self) -> bool:
-        """One packet of anybody: pass it on if it is the peer's. True if the end has latched by it."""
-        buffer = self._buffer
-        try:
-            size, source = self.socket.recvfrom_into(buffer)
-        except OSError:
+    def _take_other(self, kind: int, sequence: int, timestamp: int, ssrc: int, now: float) -> bool:
+        """A marker, another codec, a key press; or no RTP at all (RFC 5761 section 4)."""
+        if 192 <= kind <= 223:
             return False
-        partner = self.partner
-        if size < 12 or buffer[0] & 0xC0 != 0x80 or partner is None:
-            self.dropped += 1
-            return False
-        address = (source[0], source[1])
-        if not self._is_peer(address):
-            self.dropped += 1
-            return False
-        try:
-            self.socket.connect(source)
-        except OSError:
-            return False
-        self._connected = True
-        self.target = address
-        self.statistics.count(buffer, size, self._clock())
-        if self._may_receive:
-            partner._send(self._view[:size])
+        payload_type = kind & 0x7F
+        entry = self._payload_types.get(payload_type)
+        if entry is None or entry.name.lower() in _SPEECHLESS:
+            self.statistics.count(sequence, ssrc)
+            return True
+        if payload_type != self._payload_type:
+            self._payload_type = payload_type
+            self.codec = entry.name
+            self.statistics.use_clock_rate(entry.clock_rate)
+        self.statistics.update(sequence, timestamp, ssrc, now)
         return True
 
-    def _is_peer(self, address: Address) -> bool:
-        said = self._said
-        if said is not None and address[0] == said[0]:
-            # another port of the same host is that host's business: a symmetric phone behind its own router
-            return address[1] == said[1] or self._on_probation(address)
-        if self._clock() > self._latch_until:
-            return False
-        return self._on_probation(address)
+    def _not_forwarded(self, size: int) -> None:
+        self._booked_packets += 1
+        self._booked_octets += size
+        self.dropped += 1
 
-    def _on_probation(self, address: Address) -> bool:
-        buffer = self._buffer
-        sequence = buffer[2] << 8 | buffer[3]
-        ssrc = int.from_bytes(buffer[8:12], "big")
-        suspect = self._suspect
-        self._suspect = (address, ssrc, sequence)
-        if suspect is not None and suspect == (address, ssrc, (sequence - 1) & 0xFFFF):
-            self._probation += 1
+    # -- who is let in -----------------------------------------------------------------------------------
+
+    def agree(self, plan: LegPlan, now: float) -> None:
+        """What the last answer says of this leg; opens the port if need be."""
+        if not self._watched:
+            self._discard_waiting()
+        remote = plan.remote_rtp
+        if plan.peer != self._peer_name:
+            self._peer_name = plan.peer
+            moved = True
         else:
-            self._probation = 1
-        return self._probation >= PROBATION
+            # None is the hold of RFC 2543: it says nothing about where the leg is
+            moved = remote is not None and remote != self._signalled
+        if moved:
+            self._signalled = remote
+            if remote is None or remote != self.source:
+                self._unlatch()
+        self._payload_types = plan.payload_types
+        self._payload_type = -1
+        self._window_ends = now + LATCH_SECONDS
+        if self._strict and not self._connected:
+            self._connect(self._signalled, now)
+        if not self._watched:
+            self._watch()
 
-    def _send(self, packet: memoryview) -> None:
+    def suspend(self) -> None:
+        """No description in force has this stream: packets are not even looked at."""
+        self.forward_to(None)
+        if self._watched:
+            self._watched = False
+            self._readiness.unwatch(self._socket.fileno())
+
+    def sweep(self, now: float) -> None:
+        """Once a second: when the time for latching is over, the door is shut."""
+        if not self._connected and self._watched and now >= self._window_ends:
+            self._connect(self.source or self._signalled, now)
+
+    def _receive_from(self, now: float) -> None:
+        """Not connected yet: anybody may have sent this."""
         try:
-            if self._connected:
-                self.socket.send(packet)
-            elif self.target is not None:
-                self.socket.sendto(packet, self.target)
-            else:
+            size, origin = self._socket.recvfrom_into(_buffer)
+        except OSError:
+            return
+        source = origin[:2]
+        if source != self.source and not self._latch(source, size, now):
+            self.dropped += 1
+            return
+        self._take(size, now)
+        if self._rank == _SIGNALLED or now >= self._window_ends:
+            self._connect(source, now)
+
+    def _latch(self, source: Address, size: int, now: float) -> bool:
+        if not HEADER_SIZE <= size <= _LARGEST or _buffer[0] & 0xC0 != 0x80:
+            return False
+        if _buffer[1] & 0x7F not in self._payload_types:
+            return False
+        signalled = self._signalled
+        if source == signalled:
+            rank = _SIGNALLED
+        elif self._strict or (signalled is not None and now >= self._window_ends):
+            return False
+        elif source == self._former:
+            rank = _FORMER
+        elif signalled is not None and source[0] == signalled[0]:
+            rank = _SAME_HOST
+        elif signalled is not None and source[1] == signalled[1]:
+            rank = _SAME_PORT
+        else:
+            rank = _FOREIGN
+        if rank <= self._rank:
+            return False
+        self._rank = rank
+        self.source = source
+        self._send_to(source)
+        return True
+
+    def _unlatch(self) -> None:
+        self._former = self.source
+        self.source = None
+        self._rank = -1
+        if self._connected:
+            _disconnect(self._socket.fileno())
+            self._connected = False
+            if self._watched:
+                self._watch()
+        self._send_to(self._signalled)
+
+    def _connect(self, address: Address | None, now: float) -> None:
+        if address is None:
+            return
+        try:
+            self._socket.connect(address)
+        except OSError:
+            return  # no way there; perhaps the next sweep finds one
+        self._connected = True
+        self.source = address
+        self._set_output(self._socket.send)
+        if self._watched:
+            self._watch()
+        # What strangers sent before is still queued and would be read as the leg's.
+        for _ in range(_MOST_WAITING):
+            try:
+                size, origin = self._socket.recvfrom_into(_buffer)
+            except BlockingIOError:
                 return
-        except OSError:
-            # buffers are full, or nobody listens there (yet): a lost packet as on any network
+            except OSError:
+                continue
+            if origin[:2] == address:
+                self._take(size, now)
+            else:
+                self.dropped += 1
+
+    def _watch(self) -> None:
+        self._watched = True
+        self._readiness.watch(self._socket.fileno(), self._receive if self._connected else self._receive_from)
+
+    def _discard_waiting(self) -> None:
+        """Sound from before the answer must not come late."""
+        for _ in range(_MOST_WAITING):
+            try:
+                self._receive_into(_buffer)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue
             self.dropped += 1
+
+    # -- where packets go --------------------------------------------------------------------------------
+
+    def forward_to(self, peer: "RtpPort | None") -> None:
+        """From now on the leg's packets go to ``peer``'s leg; nowhere if None."""
+        self.book()
+        if self._peer is not None and self._peer._feeder is self:
+            self._peer._feeder = None
+        self._peer = peer
+        if peer is None:
+            self._forward = None
+        else:
+            peer._feeder = self
+            self._forward = peer._output
+
+    def book(self) -> None:
+        """Count what was forwarded since the last time as sent by the port it went to."""
+        packets = self.statistics.received
+        if self._peer is not None:
+            self._peer.packets_sent += packets - self._booked_packets
+            self._peer.octets_sent += self.octets - self._booked_octets
+        self._booked_packets = packets
+        self._booked_octets = self.octets
+
+    def _send_to(self, address: Address | None) -> None:
+        if address is None:
+            self._set_output(None)
             return
-        self.sent += 1
-        self.octets_sent += len(packet)
+        send_to = self._socket.sendto
+        self._set_output(lambda packet: send_to(packet, address))
+
+    def _set_output(self, output: Output | None) -> None:
+        self._output = output
+        if self._feeder is not None:
+            self._feeder._forward = output
 
 
-class RtcpPort(Port):
-    """The RTCP end of one leg: a packet in seconds, so nothing here is hurried. It trusts who RTP trusts."""
+class RtcpPort:
+    """Takes one leg's RTCP and hands it on; let in is who may be the leg's RTP, at any port.
 
-    __slots__ = ("_buffer", "_rtp", "_said", "received")
+    A few packets a minute: never connected, each is looked at.
+    """
 
-    def __init__(self, opened: socket.socket, buffer: bytearray, rtp: RtpPort) -> None:
-        super().__init__(opened)
-        self._buffer = buffer
+    __slots__ = (
+        "_peer",
+        "_peer_name",
+        "_readiness",
+        "_rtp",
+        "_signalled",
+        "_silent",
+        "_socket",
+        "_source",
+        "_watched",
+        "dropped",
+        "received",
+        "sent",
+    )
+
+    def __init__(self, opened: socket.socket, readiness: Readiness, rtp: RtpPort) -> None:
+        self._socket = opened
+        self._readiness = readiness
         self._rtp = rtp
-        self._said: Address | None = None
+        self._watched = False
+        self._peer: RtcpPort | None = None
+        self._peer_name: str | None = None
+        self._signalled: Address | None = None
+        self._source: Address | None = None
+        self._silent = False
         self.received = 0
+        self.sent = 0
+        self.dropped = 0
 
-    def apply(self, plan: LegPlan, partner: "RtcpPort") -> None:
-        """A negotiation has ended."""
-        self.partner = partner
-        if plan.remote_rtcp != self._said:
-            self._said = self.target = plan.remote_rtcp
+    def agree(self, plan: LegPlan) -> None:
+        """What the last answer says of this leg; opens the port if need be."""
+        remote = plan.remote_rtcp
+        if plan.peer != self._peer_name or (remote is not None and remote != self._signalled):
+            self._peer_name = plan.peer
+            self._signalled = remote
+            self._source = None
+        # RFC 3264 section 8.4: no RTCP either goes to 0.0.0.0
+        self._silent = remote is None and not plan.may_send
+        if not self._watched:
+            self._watched = True
+            self._readiness.watch(self._socket.fileno(), self._receive)
 
-    def receive(self) -> None:
-        """One packet of anybody."""
-        buffer = self._buffer
+    def suspend(self) -> None:
+        """No description in force has this stream."""
+        self._peer = None
+        if self._watched:
+            self._watched = False
+            self._readiness.unwatch(self._socket.fileno())
+
+    def forward_to(self, peer: "RtcpPort | None") -> None:
+        """From now on the leg's reports go to ``peer``'s leg."""
+        self._peer = peer
+
+    def _receive(self, now: float) -> None:
         try:
-            size, source = self.socket.recvfrom_into(buffer)
+            size, origin = self._socket.recvfrom_into(_buffer)
         except OSError:
             return
-        partner = self.partner
-        trusted = self._rtp.target
-        # RFC 3550 section 6.1, RFC 5761 section 4: version 2 and one of RTCP's types
-        if (
-            size < 8
-            or buffer[0] & 0xC0 != 0x80
-            or not 192 <= buffer[1] <= 223
-            or partner is None
-            or trusted is None
-            or source[0] != trusted[0]
-        ):
+        if not _is_rtcp(size) or not self._is_from_leg(origin[:2]):
             self.dropped += 1
             return
-        self.target = (source[0], source[1])
         self.received += 1
-        partner._send(memoryview(buffer)[:size])
-
-    def _send(self, packet: memoryview) -> None:
-        if self.target is None:
-            return
-        try:
-            self.socket.sendto(packet, self.target)
-        except OSError:
+        if self._peer is None or not self._peer._send(size):
             self.dropped += 1
-            return
+
+    def _is_from_leg(self, source: Address) -> bool:
+        if self._source is not None:
+            return source == self._source
+        rtp = self._rtp.source
+        if source != self._signalled and (rtp is None or source[0] != rtp[0]):
+            return False
+        self._source = source
+        return True
+
+    def _send(self, size: int) -> bool:
+        target = self._source or self._signalled
+        if target is None or self._silent:
+            return False
+        try:
+            self._socket.sendto(_slices[size], target)
+        except OSError:
+            return False
         self.sent += 1
-        self.octets_sent += len(packet)
+        return True
+
+
+def _is_rtcp(size: int) -> bool:
+    """RFC 3550 appendix A.2: version 2, begins with a report, whole 32-bit words."""
+    return (
+        _RTCP_HEADER_SIZE <= size <= _LARGEST
+        and size % 4 == 0
+        and _buffer[0] & 0xE0 == 0x80
+        and _buffer[1] in (200, 201)
+    )
