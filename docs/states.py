@@ -52,6 +52,26 @@ MACHINES = (
         "Non-INVITE server transaction", "b2bua.sip.server_transaction", "NON_INVITE_TRANSITIONS", "TRYING",
         "RFC 3261 section 17.2.2 with RFC 4320. Over reliable transports timer J takes no time.",
     ),
+    Machine(
+        "Session", "b2bua.sip.session", "TRANSITIONS", "INCOMING",
+        "An INVITE session of one peer, RFC 3261 sections 12 to 15. A session that we begin starts in Outgoing.",
+    ),
+    Machine(
+        "Renegotiation", "b2bua.sip.renegotiation", "TRANSITIONS", "IDLE",
+        "re-INVITE and UPDATE inside a session: RFC 3261 section 14, RFC 3311, and the refreshes of RFC 4028.",
+    ),
+    Machine(
+        "Call", "b2bua.call.states", "TRANSITIONS", "PREPARING",
+        "One caller, the agents that ring, the one that talks. The connected interval is the time in Talking.",
+    ),
+    Machine(
+        "Re-offer", "b2bua.call.reoffer", "TRANSITIONS", "PREPARING_OFFER",
+        "A new session description on its way from one leg of a call to the other, by way of the relay.",
+    ),
+    Machine(
+        "Agent", "routing.floor", "TRANSITIONS", "WAITING",
+        "What the floor sees of an agent: at most one offer or one caller at a time.",
+    ),
 )  # fmt: skip
 
 Table = Mapping[tuple[Enum, Enum], tuple[str, Enum]]
@@ -70,7 +90,7 @@ def diagram(machine: Machine) -> str:
     lines = ["```mermaid", "stateDiagram-v2"]
     for name, state in states.items():
         label = str(state.value)
-        lines.append(f"    state \"{label}\" as {name}")
+        lines.append(f'    state "{label}" as {name}')
     lines.append(f"    [*] --> {machine.initial}")
     for (source, target, action), events in arrows.items():
         lines.append(f"    {source} --> {target}: {_plain(', '.join(events))} / {_plain(action)}")

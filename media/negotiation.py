@@ -147,9 +147,7 @@ class Negotiation:
                 sources[stream] = media
             # RFC 3264 section 8: the i-th m-line stays the i-th. Lines the offer left out, against that
             # section, keep their slots and count as removed: some phones forget dead m-lines.
-            slots[at : at + 1] = [
-                _Slot(stream, media.kind, media.protocol, media.formats[0] if media.formats else "0")
-            ]
+            slots[at : at + 1] = [_Slot(stream, media.kind, media.protocol, media.formats[0] if media.formats else "0")]
         if not terms:
             raise NegotiationError("not_acceptable", "no plain RTP audio stream in the offer")
         to_slots = list(self._slots.get(to_leg, ()))
@@ -230,9 +228,7 @@ class Negotiation:
         self._offer = None
         self.plans = ()
 
-    def _read(
-        self, description: SessionDescription, media: MediaDescription, narrow: bool = True
-    ) -> Terms | None:
+    def _read(self, description: SessionDescription, media: MediaDescription, narrow: bool = True) -> Terms | None:
         try:
             terms = read_terms(description, media)
         except SdpError as error:

@@ -89,9 +89,7 @@ class MediaDescription:
         "unknown",
     )
 
-    def __init__(
-        self, kind: str, port: int, protocol: str, formats: Iterable[str], port_count: int = 1
-    ) -> None:
+    def __init__(self, kind: str, port: int, protocol: str, formats: Iterable[str], port_count: int = 1) -> None:
         self.kind = kind
         self.port = port
         self.port_count = port_count
