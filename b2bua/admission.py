@@ -11,6 +11,7 @@ import structlog
 
 from b2bua.call.controller import CallController
 from b2bua.call.summary import CallSummary
+from b2bua.challenge import ChallengeOffers
 from b2bua.metrics import Metrics
 from b2bua.registrar import Registrar
 from b2bua.sip.digest import DigestServer, Verdict, Verified
@@ -53,16 +54,14 @@ class Admission:
         self._rate = RateLimit(calls_per_second)
         self._retry_after = [("Retry-After", str(retry_after))]
         self._internal_reader = NumberReader()
-        self._algorithms: tuple[str, ...] = ("MD5",)
         self.directory = Directory()
+        self._offers = ChallengeOffers(self.directory)
         self.draining = False
 
     def use(self, directory: Directory) -> None:
         """Another snapshot of the business data; calls that are in keep theirs."""
         self.directory = directory
-        wanted = {name for endpoint in directory.endpoints.values() for name in endpoint.algorithms}
-        # offered to everybody alike, strongest first: a challenge must not tell whose name exists
-        self._algorithms = tuple(name for name in ("SHA-256", "MD5") if name in wanted) or ("MD5",)
+        self._offers = ChallengeOffers(directory)
 
     # -- INVITE ------------------------------------------------------------------------------------------
 
@@ -105,7 +104,8 @@ class Admission:
         if verified.verdict is not Verdict.RIGHT or endpoint is None:
             self._note_failure(verified, "INVITE", event.hop.host)
             stale = verified.verdict is Verdict.STALE
-            challenges = self._digest.challenges(now, self._algorithms, stale)
+            offered = self._offers.to(dialled_text(request.from_.uri))
+            challenges = self._digest.challenges(now, offered, stale)
             event.session.turn_away(407, now, [("Proxy-Authenticate", value) for value in challenges])
             return
         if self.draining or (self._max_calls and len(self._controller.calls) >= self._max_calls):
@@ -154,7 +154,8 @@ class Admission:
         verified = self._verify(request, "Authorization", now)
         if verified.verdict is not Verdict.RIGHT:
             self._note_failure(verified, "REGISTER", event.hop.host)
-            challenges = self._digest.challenges(now, self._algorithms, verified.verdict is Verdict.STALE)
+            offered = self._offers.to(dialled_text(request.to.uri))
+            challenges = self._digest.challenges(now, offered, verified.verdict is Verdict.STALE)
             extra = [("WWW-Authenticate", value) for value in challenges]
             self._endpoint.refuse(transaction, 401, now, extra)
             return

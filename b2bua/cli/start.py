@@ -9,9 +9,7 @@ from sqlalchemy import Engine
 from b2bua.config import Config, ConfigError, load_config
 from b2bua.database import DatabaseError, open_database, upgrade
 
-ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", help="The server's configuration.", show_default=True)
-]
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The server's configuration.", show_default=True)]
 DEFAULT_CONFIG = Path("b2bua.toml")
 
 

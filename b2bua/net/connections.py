@@ -69,9 +69,7 @@ class Connections:
         self._handshakes.add(task)
         task.add_done_callback(self._handshakes.discard)
 
-    async def _welcome(
-        self, connection: StreamConnection, sock: socket.socket, tls: ssl.SSLContext | None
-    ) -> None:
+    async def _welcome(self, connection: StreamConnection, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: connection,
@@ -126,9 +124,7 @@ class Connections:
 
     def _new(self, hop: Hop, accepted: bool, verified: str = "") -> StreamConnection:
         self._last_number += 1
-        return StreamConnection(
-            hop._replace(connection=self._last_number), accepted, verified, self._limits, self
-        )
+        return StreamConnection(hop._replace(connection=self._last_number), accepted, verified, self._limits, self)
 
     # -- ConnectionOwner ---------------------------------------------------------------------------------
 

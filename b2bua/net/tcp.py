@@ -79,9 +79,7 @@ class StreamConnection(asyncio.Protocol):
         "_owner", "_timer", "_transport", "accepted", "aliases", "hop", "verified",
     )  # fmt: skip
 
-    def __init__(
-        self, hop: Hop, accepted: bool, verified: str, limits: StreamLimits, owner: ConnectionOwner
-    ) -> None:
+    def __init__(self, hop: Hop, accepted: bool, verified: str, limits: StreamLimits, owner: ConnectionOwner) -> None:
         self.hop = hop
         self.accepted = accepted
         self.verified = verified

@@ -85,9 +85,7 @@ class Transports:
     async def start(self) -> None:
         """Bind all listeners, or none. Raises OSError, saying which, or ValueError for TLS without files."""
         self._loop = asyncio.get_running_loop()
-        self._connections = Connections(
-            self._limits, client_context(self._authorities), self._on_message, self._lost
-        )
+        self._connections = Connections(self._limits, client_context(self._authorities), self._on_message, self._lost)
         self._open = True
         try:
             for spec in self._specs:
@@ -108,9 +106,7 @@ class Transports:
                 if spec.certificate is None or spec.private_key is None:
                     raise ValueError(f"listener {spec.name!r}: tls needs a certificate and a private key")
                 tls = server_context(spec.certificate, spec.private_key)
-            self._streams[spec.name] = StreamListener(
-                spec.name, spec.host, spec.port, tls, self._connections.accept
-            )
+            self._streams[spec.name] = StreamListener(spec.name, spec.host, spec.port, tls, self._connections.accept)
         except OSError as error:
             raise OSError(
                 error.errno, f"listener {spec.name!r} ({spec.transport} {spec.host} port {spec.port}): {error.strerror}"
