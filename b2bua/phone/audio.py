@@ -100,9 +100,10 @@ class Speaker:
     async def _speak(self) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
-        for sequence, frame in enumerate(self._frames):
+        for number, frame in enumerate(self._frames):
             if self._remote is not None:
-                packet = build_packet(_PCMU, sequence, sequence * FRAME_SAMPLES, self._ssrc, ulaw_encode(frame))
+                # RFC 3550 5.1: the timestamp runs on through a hold, the sequence number counts what was sent
+                packet = build_packet(_PCMU, self.sent, number * FRAME_SAMPLES, self._ssrc, ulaw_encode(frame))
                 try:
                     self._socket.sendto(packet, self._remote)
                     self.sent += 1
