@@ -12,7 +12,7 @@ import pytest_asyncio
 from accounting.records import CallRecord
 from b2bua.phone.audio import tone_frames
 from b2bua.phone.softphone import PhoneCall, SoftPhone
-from tests.interop.peers import Baresip, ExchangeServer, happens, need, until
+from tests.interop.peers import Baresip, ExchangeServer, happens, need, stays, until
 
 need("baresip")
 
@@ -151,10 +151,8 @@ async def test_agent_holds_and_resumes(server: ExchangeServer, carrier: SoftPhon
         await phone.command("hold")
         await until(lambda: reinvites(carrier) == 1, "the re-INVITE for the hold at the carrier")
         await until(lambda: acknowledged(phone), "the hold's acknowledgement")
-        silent_since, before = call.packets_sent, call.heard().packets
-        # the holder goes on speaking (music, perhaps): its packets are the clock by which the carrier is silent
-        await until(lambda: call.heard().packets > before + 50, "a second of the holder's packets")
-        assert call.packets_sent <= silent_since + 1
+        silent_since = call.packets_sent
+        await stays(lambda: call.packets_sent == silent_since, "the carrier is silent as long as it is held")
 
         await phone.command("resume")
         await until(lambda: reinvites(carrier) == 2, "the re-INVITE for the resumption at the carrier")
@@ -204,7 +202,7 @@ async def test_caller_gives_up_while_it_rings(server: ExchangeServer, carrier: S
         await happens(call.ringing, "ringing")
         await phone.event("CALL_INCOMING")
         call.hangup()
-        await happens(call.ended, "the end of the INVITE")
+        await until(lambda: any(step.summary.startswith("487") for step in carrier.trace), "the end of the INVITE")
         await phone.event("CALL_CLOSED")
         assert phone.messages("CANCEL ")
         assert phone.messages("SIP/2.0 487 ")
@@ -231,9 +229,7 @@ async def test_agent_answers_by_hand_and_is_free_for_the_next_caller(
             assert (record.result, record.end_reason) == ("answered", "agent_hung_up")
 
 
-async def test_wrong_password_is_no_registration(
-    server: ExchangeServer, carrier: SoftPhone, tmp_path: Path
-) -> None:
+async def test_wrong_password_is_no_registration(server: ExchangeServer, carrier: SoftPhone, tmp_path: Path) -> None:
     async with Baresip(tmp_path / "baresip", server.address(), "anna", "guessed") as phone:
         await until(lambda: len(phone.messages("SIP/2.0 401 ")) > 1, "the second challenge")
         assert not phone.messages("SIP/2.0 200 ")
@@ -248,8 +244,6 @@ async def test_sha256_and_md5_are_offered_to_a_phone_that_wants_both(server: Exc
         await until(lambda: phone.messages("SIP/2.0 401 "), "the challenge")
         challenge = phone.messages("SIP/2.0 401 ")[0].text
         assert challenge.index("algorithm=SHA-256") < challenge.index("algorithm=MD5")
-        await until(
-            lambda: phone.messages("SIP/2.0 200 ") or "not implemented" in phone.output, "baresip's judgement"
-        )
+        await until(lambda: phone.messages("SIP/2.0 200 ") or "not implemented" in phone.output, "baresip's judgement")
         if not phone.messages("SIP/2.0 200 "):
             pytest.skip("this baresip knows no SHA-256, and gives up at the sight of it")
