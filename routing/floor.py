@@ -32,6 +32,8 @@ class AgentState(Enum):
     OFFERED = "offered"
     IN_CALL = "in_call"
 
+    __hash__ = object.__hash__
+
 
 class Input(Enum):
     """What can happen to an agent."""
@@ -41,6 +43,8 @@ class Input(Enum):
     DECLINE = "declined, busy or unreachable"
     WITHDRAW = "offer withdrawn"
     END = "call over"
+
+    __hash__ = object.__hash__
 
 
 #: (state, input) -> (action of Floor, next state); no other line sets an agent's state.

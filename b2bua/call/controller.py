@@ -159,7 +159,7 @@ class CallController:
         talk = (summary.ended_at - summary.answered_at) / 1e9 if summary.answered_at else 0.0
         answer = (summary.answered_at - summary.started_at) / 1e9 if summary.answered_at else -1.0
         self.metrics.call_ended(summary.result, summary.end_reason, talk, answer)
-        log.info(
+        log.debug(
             "call_ended", call_id=call.id, contract=call.contract.id, agent=summary.agent,
             result=summary.result, reason=summary.end_reason, talk_ms=int(talk * 1000),
         )  # fmt: skip

@@ -25,6 +25,8 @@ class State(Enum):
     PREPARING_ACK = "media prepares the answer for the ACK"
     DONE = "done"
 
+    __hash__ = object.__hash__
+
 
 class Input(Enum):
     """What can happen to the exchange."""
@@ -36,6 +38,8 @@ class Input(Enum):
     REFUSED = "other leg refused"
     ACKNOWLEDGED = "ACK with the answer"
     ACKNOWLEDGED_EMPTY = "ACK without an answer"
+
+    __hash__ = object.__hash__
 
 
 TRANSITIONS: dict[tuple[State, Input], tuple[str, State]] = {

@@ -13,6 +13,8 @@ class State(Enum):
     CLOSING = "closing"
     ENDED = "ended"
 
+    __hash__ = object.__hash__
+
 
 class Input(Enum):
     """What can happen to a call."""
@@ -33,6 +35,8 @@ class Input(Enum):
     CALLER_GONE = "caller gone"
     AGENT_GONE = "agent gone"
     SHUTDOWN = "shutdown"
+
+    __hash__ = object.__hash__
 
 
 #: (state, input) -> (action of Call, next state). Inputs that are not here change nothing: they come late.

@@ -1,5 +1,7 @@
 """A dialog: who talks to whom, in which order, and by which way (RFC 3261 section 12)."""
 
+from functools import lru_cache
+
 from b2bua.sip.errors import RemoteProtocolError
 from b2bua.sip.headers import NameAddr
 from b2bua.sip.hop import Hop
@@ -31,6 +33,7 @@ class LocalAddress:
         return f"<sip:{user}@{self.host_port};transport={self.transport}>"
 
 
+@lru_cache(4096)
 def hop_towards(uri_text: str, listener: str, transport: str = "udp") -> Hop:
     """The next hop that a URI names (RFC 3263 section 4 without the look-ups: names are resolved later).
 

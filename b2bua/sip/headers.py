@@ -1,6 +1,7 @@
 """The header fields that SIP itself reads: Via, name-addr, CSeq, and how lists and parameters are split."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from b2bua.sip.errors import RemoteProtocolError
@@ -11,6 +12,13 @@ Params = dict[str, str | None]
 # any version: a SIP/7.0 request wants its 505 (RFC 4475 section 3.1.2.16)
 _SENT_PROTOCOL = re.compile(
     r"SIP[ \t]*/[ \t]*[0-9]\.[0-9][ \t]*/[ \t]*([A-Za-z0-9.!%*_+`'~-]+)[ \t]+", re.ASCII | re.IGNORECASE
+)
+# what nearly every peer writes; anything else takes the long way
+_PLAIN_VIA = re.compile(
+    r"SIP/2\.0/([A-Z]{2,4}) ([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,4}|[1-5][0-9]{4}))?(?:;|$)", re.ASCII
+)
+_PLAIN_NAME_ADDR = re.compile(
+    r'(?:"([^"\\]*)"[ \t]*|([A-Za-z0-9 ._-]*))<([^<>"\s\x00-\x1f]+)>(?:;tag=([A-Za-z0-9.!%*_+`\'~-]+))?', re.ASCII
 )
 _CSEQ = re.compile(r"([0-9]+)[ \t]+([A-Za-z0-9.!%*_+`'~-]+)", re.ASCII)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -93,6 +101,21 @@ class Via(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> "Via":
         """Raises RemoteProtocolError."""
+        plain = _PLAIN_VIA.match(text)
+        if plain is not None and '"' not in text:
+            transport, host, port_text = plain.groups()
+            params: Params = {}
+            for item in text[plain.end() :].split(";") if plain.end() < len(text) else ():
+                name, equals, value = item.partition("=")
+                params[name.strip(" \t").lower()] = value.strip(" \t") if equals else None
+            params.pop("", None)
+            if host[0] == "[":
+                host = host[1:-1]
+            return cls(transport, host, int(port_text) if port_text else None, params)
+        return cls._parse_odd(text)
+
+    @classmethod
+    def _parse_odd(cls, text: str) -> "Via":
         found = _SENT_PROTOCOL.match(text)
         if found is None:
             raise RemoteProtocolError("a Via without SIP and a transport")
@@ -131,7 +154,24 @@ class NameAddr(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "NameAddr":
-        """Raises RemoteProtocolError. Without angle brackets, parameters belong to the header, not the URI."""
+        """Raises RemoteProtocolError. Without angle brackets, parameters belong to the header, not the URI.
+
+        The last few thousand values are remembered, since those of a dialog come again and again.
+        """
+        return _parse_name_addr(text)
+
+    @classmethod
+    def parse_anew(cls, text: str) -> "NameAddr":
+        """``parse`` without the memory."""
+        plain = _PLAIN_NAME_ADDR.fullmatch(text)
+        if plain is not None:
+            quoted_text, token_text, uri, tag = plain.groups()
+            display = (token_text or "").strip(" ") if quoted_text is None else quoted_text
+            return cls(display, uri, {"tag": tag} if tag else {})
+        return cls._parse_odd(text)
+
+    @classmethod
+    def _parse_odd(cls, text: str) -> "NameAddr":
         display = ""
         if text.startswith('"'):
             quoted = _QUOTED.match(text)
@@ -176,6 +216,9 @@ class NameAddr(NamedTuple):
     def __str__(self) -> str:
         display = f"{quote_display(self.display)} " if self.display else ""
         return f"{display}<{self.uri}>{print_params(self.params)}"
+
+
+_parse_name_addr = lru_cache(4096)(NameAddr.parse_anew)
 
 
 class CSeq(NamedTuple):

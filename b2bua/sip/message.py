@@ -19,19 +19,20 @@ _SPECIAL = {"call-id": "Call-ID", "cseq": "CSeq", "www-authenticate": "WWW-Authe
             "mime-version": "MIME-Version", "rseq": "RSeq", "rack": "RAck", "p-called-party-id": "P-Called-Party-ID",
             "p-asserted-identity": "P-Asserted-Identity"}  # fmt: skip
 _MOST_NAMES_REMEMBERED = 2000
-_names: dict[str, str] = {}
+#: every spelling seen, to its printed form
+NAMES: dict[str, str] = {}
 
 
 def canonical_name(name: str) -> str:
     """The printed form of a header name: compact forms expanded, case evened out."""
-    known = _names.get(name)
+    known = NAMES.get(name)
     if known is not None:
         return known
     lower = name.strip(" \t").lower()
     canonical = _COMPACT.get(lower) or _SPECIAL.get(lower) or "-".join(part.capitalize() for part in lower.split("-"))
-    if len(_names) < _MOST_NAMES_REMEMBERED:
+    if len(NAMES) < _MOST_NAMES_REMEMBERED:
         # bounded: a stranger may invent as many names as it likes
-        _names[name] = canonical
+        NAMES[name] = canonical
     return canonical
 
 

@@ -7,7 +7,7 @@ carries a ``fault``, so that its sender learns what is wrong.
 import re
 
 from b2bua.sip.errors import RemoteProtocolError
-from b2bua.sip.message import Message, Request, Response, canonical_name
+from b2bua.sip.message import NAMES, Message, Request, Response, canonical_name
 
 MAX_MESSAGE = 65_535
 MAX_HEADER_LINES = 256
@@ -59,8 +59,8 @@ def _parse_head(head: bytes) -> tuple[Request | Response, int | None]:
     if len(lines) > MAX_HEADER_LINES:
         raise RemoteProtocolError("too many header lines", 513)
     for line in lines:
-        name, colon, value = line.partition(":")
-        name = canonical_name(name)
+        written, colon, value = line.partition(":")
+        name = NAMES.get(written) or canonical_name(written)
         if not colon or not name:
             _blame(message, "a header line without a name and a colon")
             continue
@@ -70,7 +70,7 @@ def _parse_head(head: bytes) -> tuple[Request | Response, int | None]:
             fields[name] = [value]
         else:
             known.append(value)
-    if "\n" in rest or "\r" in rest:
+    if rest.count("\n") + rest.count("\r") != 2 * (len(lines) - 1 if lines else 0):
         _check_line_breaks(message)
     given = fields.pop("Content-Length", None)
     return message, None if given is None else _content_length(message, given)
@@ -90,7 +90,7 @@ def _content_length(message: Message, given: list[str]) -> int:
     if not (value.isascii() and value.isdigit()) or len(value) > 9:
         _blame(message, "Content-Length is no number")
         return 0
-    if any(other != value for other in given):
+    if len(given) > 1 and given.count(value) != len(given):
         _blame(message, "several Content-Length values")
         return 0
     return int(value)

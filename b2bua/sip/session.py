@@ -184,7 +184,8 @@ class Session:
 
     def trying(self, now: float) -> None:
         """Send 100: the caller stops repeating its INVITE while an agent is sought."""
-        self._server_invite().trying(now)
+        if self.state is State.INCOMING:
+            self._server_invite().trying(now)
 
     def ring(self, now: float, status: int = 180, body: bytes = b"") -> None:
         """Send a provisional response (101 to 199), with early media's SDP if there is a body."""
@@ -468,6 +469,9 @@ class Session:
         dialog = self.dialog
         assert dialog is not None
         self._stop_timers(now)
+        if self.is_caller and self._ack is None:
+            # RFC 3261 13.2.2.4: a 2xx is acknowledged even if its offer is never answered
+            self._send_ack(dialog, b"")
         request = dialog.request("BYE", self.user.ids.branch())
         if self._bye_reason:
             request.set("Reason", self._bye_reason)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from b2bua.sip.errors import RemoteProtocolError
@@ -34,7 +35,7 @@ class SipUri:
     """A SIP or SIPS URI; ``user`` and ``password`` are kept escaped, as written.
 
     ``host`` keeps the brackets of an IPv6 reference. Parameter names are in lower case, values as written,
-    None for a parameter without one. ``headers`` is the part after ``?``, as written.
+    None for a parameter without one. ``headers`` is the part after ``?``, as written. Shared: do not change it.
     """
 
     scheme: str
@@ -47,7 +48,15 @@ class SipUri:
 
     @classmethod
     def parse(cls, text: str) -> "SipUri":
-        """Raises RemoteProtocolError, with hint 416 if the scheme is another."""
+        """Raises RemoteProtocolError, with hint 416 if the scheme is another.
+
+        The last few thousand are remembered: our own target numbers and everybody's Contact come all the time.
+        """
+        return _parse_sip_uri(text)
+
+    @classmethod
+    def parse_anew(cls, text: str) -> "SipUri":
+        """``parse`` without the memory."""
         scheme, colon, rest = text.partition(":")
         scheme = scheme.lower()
         if not colon or scheme not in ("sip", "sips"):
@@ -96,6 +105,9 @@ class SipUri:
     def decoded_user(self) -> str:
         """The user part with its escapes undone, once only; empty if there is none."""
         return unquote(self.user, errors="surrogateescape") if self.user else ""
+
+
+_parse_sip_uri = lru_cache(4096)(SipUri.parse_anew)
 
 
 @dataclass(frozen=True, slots=True)

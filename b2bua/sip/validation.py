@@ -26,6 +26,7 @@ _KNOWN_METHODS = frozenset(
 _PLAIN_VIA = re.compile(
     r"SIP/2\.0/[A-Z]{2,4} [A-Za-z0-9.:\[\]-]+(?:;[A-Za-z0-9-]+(?:=[A-Za-z0-9.:_\[\]*+~!%'-]+)?)*", re.ASCII
 )
+_WHITE = re.compile(r"[\x00-\x20]")
 _SDP_TYPES = ("application/sdp", "application/*", "*/*")
 
 
@@ -95,7 +96,7 @@ def _check_contacts(request: Request) -> None:
 def _check_name_addr(line: str, value: NameAddr) -> None:
     if ";;" in line or line.endswith(";"):
         _check_params(line)
-    if any(ord(char) <= 32 for char in value.uri):
+    if _WHITE.search(value.uri):
         raise RemoteProtocolError("white space in a URI")
 
 
