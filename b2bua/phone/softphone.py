@@ -33,7 +33,7 @@ from b2bua.sip.hop import Hop
 from b2bua.sip.ids import SystemIds
 from b2bua.sip.message import Message, Request, Response
 from b2bua.sip.parser import parse
-from b2bua.sip.session import Session
+from b2bua.sip.session import Session, State
 from media.sdp import Connection, MediaDescription, Origin, SdpError, SessionDescription
 from media.sdp import parse as parse_sdp
 
@@ -120,6 +120,11 @@ class PhoneCall:
 
     def hangup(self) -> None:
         """BYE, CANCEL or 480, whatever it takes. ``ended`` follows when the peer has agreed."""
+        if self.session.early:
+            self.refuse(480)
+            return
+        if not self.answered.is_set():
+            self._phone.give_up(self)
         self.session.hangup(self._phone.now)
         self._phone.flush()
 
@@ -186,6 +191,7 @@ class SoftPhone:
         self._on_call = on_call
         self._endpoint = Endpoint({}, self.ids, product="b2bua phone")
         self._calls: dict[int, PhoneCall] = {}
+        self._given_up: list[PhoneCall] = []
         self._wake: asyncio.TimerHandle | None = None
         self._transports = Transports(
             [ListenerSpec(_LISTENER, "tcp" if transport == "tcp" else "udp", host, port)],
@@ -271,6 +277,10 @@ class SoftPhone:
 
     def _speaker(self) -> Speaker:
         return Speaker(self.host, self.frames(), self.ids.number(32))
+
+    def give_up(self, call: PhoneCall) -> None:
+        """A call is to be cancelled: its session tells nothing more to whoever gave it up, so look for its end."""
+        self._given_up.append(call)
 
     def forget(self, call: PhoneCall) -> None:
         """A call is over."""
@@ -364,6 +374,8 @@ class SoftPhone:
         events = self._endpoint.events
         while events:
             self._happened(events.popleft())
+        if self._given_up:
+            self._look_for_ends()
         for data, hop in self._endpoint.datagrams_to_send():
             self._note(parse(data), sent=True)
             self._transports.send(data, hop)
@@ -374,6 +386,12 @@ class SoftPhone:
         if deadline is not None:
             loop = asyncio.get_running_loop()
             self._wake = loop.call_later(max(0.0, deadline - self.now), self._timer_due)
+
+    def _look_for_ends(self) -> None:
+        for call in self._given_up:
+            if call.session.state is State.TERMINATED:
+                call.fell_over("cancelled", 487, "Request Terminated")
+        self._given_up = [call for call in self._given_up if not call.ended.is_set()]
 
     def _timer_due(self) -> None:
         self._endpoint.handle_timers(self.now)
