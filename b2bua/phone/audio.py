@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from media.g711 import alaw_decode, ulaw_decode, ulaw_encode
+from media.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
 from media.rtp import build_packet, is_rtp
 from media.tones import dominant_frequency, tone
 
@@ -21,7 +21,8 @@ Frame: TypeAlias = "array[int]"
 FRAME_SAMPLES = 160
 RATE = 8000
 
-_PCMU, _PCMA = 0, 8
+#: Payload types of G.711 (RFC 3551 table 4).
+PCMU, PCMA = 0, 8
 #: Keep a minute of what was heard; a longer call is judged by its end.
 _MAX_SAMPLES = 60 * RATE
 
@@ -72,7 +73,7 @@ def write_wave(path: Path, samples: "array[int]") -> None:
 
 
 class Speaker:
-    """Sends frames of 16-bit samples as G.711 mu-law every 20 ms and collects what the peer sends."""
+    """Sends frames of 16-bit samples as G.711 every 20 ms and collects what the peer sends."""
 
     def __init__(self, host: str, frames: Iterator[Frame], ssrc: int) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -84,15 +85,17 @@ class Speaker:
         self._frames = frames
         self._ssrc = ssrc
         self._remote: tuple[str, int] | None = None
+        self._payload_type = PCMU
         self._task: asyncio.Task[None] | None = None
         self._packets = 0
         #: the last minute of what was heard
         self.samples: Frame = array("h")
         self.sent = 0
 
-    def start(self, remote: tuple[str, int] | None) -> None:
+    def start(self, remote: tuple[str, int] | None, payload_type: int = PCMU) -> None:
         """Listen from now on, and speak to ``remote`` if there is one; call again when it changes."""
         self._remote = remote
+        self._payload_type = payload_type
         if self._task is None:
             asyncio.get_running_loop().add_reader(self._socket, self._receive)
             self._task = asyncio.create_task(self._speak(), name="speaker")
@@ -103,7 +106,9 @@ class Speaker:
         for number, frame in enumerate(self._frames):
             if self._remote is not None:
                 # RFC 3550 5.1: the timestamp runs on through a hold, the sequence number counts what was sent
-                packet = build_packet(_PCMU, self.sent, number * FRAME_SAMPLES, self._ssrc, ulaw_encode(frame))
+                encode = alaw_encode if self._payload_type == PCMA else ulaw_encode
+                sound = encode(frame)
+                packet = build_packet(self._payload_type, self.sent, number * FRAME_SAMPLES, self._ssrc, sound)
                 try:
                     self._socket.sendto(packet, self._remote)
                     self.sent += 1
@@ -122,9 +127,9 @@ class Speaker:
                 continue
             self._packets += 1
             payload_type = packet[1] & 0x7F
-            if payload_type == _PCMU:
+            if payload_type == PCMU:
                 self.samples.extend(ulaw_decode(packet[12:]))
-            elif payload_type == _PCMA:
+            elif payload_type == PCMA:
                 self.samples.extend(alaw_decode(packet[12:]))
             if len(self.samples) > _MAX_SAMPLES:
                 del self.samples[: len(self.samples) - _MAX_SAMPLES]

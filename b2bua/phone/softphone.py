@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from b2bua.net.transports import ListenerSpec, Transports
-from b2bua.phone.audio import Frame, Heard, Speaker
+from b2bua.phone.audio import PCMA, PCMU, Frame, Heard, Speaker
 from b2bua.sip.client_transaction import ClientTransaction, FailureReason
 from b2bua.sip.dialog import LocalAddress
 from b2bua.sip.digest import answer_challenge
@@ -41,6 +41,7 @@ Frames = Callable[[], Iterator[Frame]]
 
 _LISTENER = "phone"
 _CODECS = ("0", "8", "101")
+_SPOKEN = (str(PCMU), str(PCMA))
 _CODEC_ATTRIBUTES = [
     "rtpmap:0 PCMU/8000",
     "rtpmap:8 PCMA/8000",
@@ -148,7 +149,7 @@ class PhoneCall:
 
     def hear_from(self, body: bytes) -> None:
         """Take the peer's description: start listening, and speaking if it may be spoken to."""
-        self._speaker.start(_audio_target(body))
+        self._speaker.start(*_audio_target(body))
 
     def fell_over(self, cause: str, status: int, reason: str) -> None:
         """The session is over."""
@@ -432,17 +433,18 @@ def _describe(speaker: Speaker) -> bytes:
     return description.encode()
 
 
-def _audio_target(body: bytes) -> tuple[str, int] | None:
-    """Where the peer wants to hear; None if nowhere: no audio, rejected, or held."""
+def _audio_target(body: bytes) -> tuple[tuple[str, int] | None, int]:
+    """Where the peer wants to hear, and the payload type it prefers; nowhere if there is no audio, or it is held."""
     try:
         description = parse_sdp(body)
     except SdpError:
-        return None
+        return None, PCMU
     for audio in description.media:
         connection = audio.connection or description.connection
         if audio.kind == "audio" and audio.port and connection is not None:
+            payload_type = next((int(item) for item in audio.formats if item in _SPOKEN), PCMU)
             direction = {"sendonly", "inactive"}
             if direction & set(audio.attributes) or direction & set(description.attributes):
-                return None
-            return (connection.address, audio.port)
-    return None
+                return None, payload_type
+            return (connection.address, audio.port), payload_type
+    return None, PCMU

@@ -17,6 +17,10 @@ _SENT_PROTOCOL = re.compile(
 _PLAIN_VIA = re.compile(
     r"SIP/2\.0/([A-Z]{2,4}) ([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,4}|[1-5][0-9]{4}))?(?:;|$)", re.ASCII
 )
+_USUAL_VIA = re.compile(
+    r"SIP/2\.0/([A-Z]{2,4}) ([A-Za-z0-9.-]+)(?::([0-9]{4}))?(;rport)?;branch=([A-Za-z0-9.!%*_+`'~-]+)(;rport)?",
+    re.ASCII,
+)
 _PLAIN_NAME_ADDR = re.compile(
     r'(?:"([^"\\]*)"[ \t]*|([A-Za-z0-9 ._-]*))<([^<>"\s\x00-\x1f]+)>(?:;tag=([A-Za-z0-9.!%*_+`\'~-]+))?', re.ASCII
 )
@@ -101,10 +105,15 @@ class Via(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> "Via":
         """Raises RemoteProtocolError."""
+        usual = _USUAL_VIA.fullmatch(text)
+        if usual is not None:
+            transport, host, port_text, before, branch, after = usual.groups()
+            params: Params = {"branch": branch, "rport": None} if before or after else {"branch": branch}
+            return cls(transport, host, int(port_text) if port_text else None, params)
         plain = _PLAIN_VIA.match(text)
         if plain is not None and '"' not in text:
             transport, host, port_text = plain.groups()
-            params: Params = {}
+            params = {}
             for item in text[plain.end() :].split(";") if plain.end() < len(text) else ():
                 name, equals, value = item.partition("=")
                 params[name.strip(" \t").lower()] = value.strip(" \t") if equals else None
@@ -229,7 +238,12 @@ class CSeq(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "CSeq":
-        """Raises RemoteProtocolError, for numbers from 2**31 on too."""
+        """Raises RemoteProtocolError, for numbers from 2**31 on too. Remembered like name-addrs."""
+        return _parse_cseq(text)
+
+    @classmethod
+    def parse_anew(cls, text: str) -> "CSeq":
+        """``parse`` without the memory."""
         number, space, method = text.partition(" ")
         if not (space and number.isascii() and number.isdigit() and method.isalpha()):
             found = _CSEQ.fullmatch(text)
@@ -240,3 +254,6 @@ class CSeq(NamedTuple):
         if len(number) > 10 or int(number) > MAX_CSEQ:
             raise RemoteProtocolError("a CSeq number beyond 2**31 - 1")
         return cls(int(number), method)
+
+
+_parse_cseq = lru_cache(1024)(CSeq.parse_anew)

@@ -1,7 +1,11 @@
 """Identifiers from a source of randomness that a test can seed."""
 
+import os
 import random
 from typing import Protocol
+
+#: Octets taken from the operating system at a time.
+_BLOCK = 4096
 
 
 class IdSource(Protocol):
@@ -48,10 +52,33 @@ class SeededIds(_Ids):
         super().__init__(random.Random(seed))
 
 
-class SystemIds(_Ids):
-    """Unguessable identifiers from the operating system (half a microsecond each)."""
+class SystemIds:
+    """Unguessable identifiers from the operating system, drawn a block at a time: a system call each costs more
+    than the identifier."""
 
-    __slots__ = ()
+    __slots__ = ("_at", "_block")
 
     def __init__(self) -> None:
-        super().__init__(random.SystemRandom())
+        self._block = ""
+        self._at = 0
+
+    def _digits(self, count: int) -> str:
+        at = self._at
+        end = at + count
+        if end > len(self._block):
+            self._block = os.urandom(_BLOCK).hex()
+            at, end = 0, count
+        self._at = end
+        return self._block[at:end]
+
+    def branch(self) -> str:
+        return "z9hG4bK" + self._digits(20)
+
+    def tag(self) -> str:
+        return self._digits(16)
+
+    def call_id(self) -> str:
+        return self._digits(32)
+
+    def number(self, bits: int) -> int:
+        return int(self._digits((bits + 3) // 4), 16) >> (-bits % 4)

@@ -26,6 +26,8 @@ _KNOWN_METHODS = frozenset(
 _PLAIN_VIA = re.compile(
     r"SIP/2\.0/[A-Z]{2,4} [A-Za-z0-9.:\[\]-]+(?:;[A-Za-z0-9-]+(?:=[A-Za-z0-9.:_\[\]*+~!%'-]+)?)*", re.ASCII
 )
+# a Request-URI in which nothing could be wrong
+_PLAIN_URI = re.compile(r"sip:[A-Za-z0-9+._-]+@[A-Za-z0-9.-]+(?::[0-9]{1,4})?(?:;(?:user|transport)=[a-z]+)*", re.ASCII)
 _WHITE = re.compile(r"[\x00-\x20]")
 _SDP_TYPES = ("application/sdp", "application/*", "*/*")
 
@@ -71,6 +73,8 @@ def _examine(request: Request) -> Fault | None:
                 Via.parse(value)
     if "Contact" in fields:
         _check_contacts(request)
+    if _PLAIN_URI.fullmatch(request.uri):
+        return None
     uri = parse_uri(request.uri)
     if isinstance(uri, SipUri) and (uri.headers or "method" in uri.params):
         # RFC 3261 19.1.1: not allowed in a Request-URI (RFC 4475 section 3.1.2.11)
