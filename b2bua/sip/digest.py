@@ -1,7 +1,7 @@
 """Digest authentication, both sides: RFC 7616 as SIP uses it (RFC 3261 section 22, RFC 8760).
 
-The server's nonces hold their time of issue and a MAC, so that strangers cost no memory; only a nonce that
-was used with the right password is remembered, for the counts that it was used with.
+The server's nonces hold their time of issue, a serial number and a MAC, so that strangers cost no memory; only a
+nonce that was used with the right password is remembered, for the counts that it was used with.
 """
 
 import hashlib
@@ -21,6 +21,9 @@ from b2bua.sip.uri import SipUri
 
 #: Known algorithms, strongest first (RFC 8760 section 2.4: the order in which challenges are sent).
 ALGORITHMS: dict[str, Callable[[bytes], "hashlib._Hash"]] = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
+#: Octets of a nonce: time of issue, serial number and MAC, together a multiple of three (base64 without padding).
+_TIME_OCTETS = 7
+_SERIAL_OCTETS = 7
 _MAC_OCTETS = 16
 _MOST_NONCES = 20_000
 _LONGEST_VALUE = 2_000
@@ -76,6 +79,7 @@ class DigestServer:
         self.realm = realm
         self._secret = secret
         self._lifetime = nonce_seconds
+        self._serial = 0
         #: nonce -> highest count used with it (RFC 7616 section 3.4: a replay has an old one)
         self._counts: OrderedDict[str, int] = OrderedDict()
 
@@ -144,7 +148,9 @@ class DigestServer:
         return True
 
     def _nonce(self, issued: int) -> str:
-        stamp = issued.to_bytes(8, "big", signed=True)
+        # no two alike: phones that ask in the same second must not use up each other's counts
+        self._serial += 1
+        stamp = issued.to_bytes(_TIME_OCTETS, "big", signed=True) + self._serial.to_bytes(_SERIAL_OCTETS, "big")
         return urlsafe_b64encode(stamp + self._mac(stamp)).decode()
 
     def _issued(self, nonce: str) -> int | None:
@@ -153,10 +159,10 @@ class DigestServer:
             raw = urlsafe_b64decode(nonce)
         except (Base64Error, ValueError):
             return None
-        stamp, mac = raw[:8], raw[8:]
-        if len(stamp) != 8 or not hmac.compare_digest(mac, self._mac(stamp)):
+        stamp, mac = raw[:-_MAC_OCTETS], raw[-_MAC_OCTETS:]
+        if len(stamp) != _TIME_OCTETS + _SERIAL_OCTETS or not hmac.compare_digest(mac, self._mac(stamp)):
             return None
-        return int.from_bytes(stamp, "big", signed=True)
+        return int.from_bytes(stamp[:_TIME_OCTETS], "big", signed=True)
 
     def _mac(self, stamp: bytes) -> bytes:
         return hmac.digest(self._secret, stamp, "sha256")[:_MAC_OCTETS]
