@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 import wave
@@ -32,6 +33,7 @@ LIFETIME = 120
 #: How long anything may take that a test waits for, seconds.
 PATIENCE = 10.0
 
+_B2BUA = str(Path(sys.executable).parent / "b2bua")
 _TEMPLATES = Path(__file__).parent
 _MODULES = ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules")
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m")
@@ -127,6 +129,13 @@ class Child:
         if text not in self.output:
             pytest.fail(f"{self.name} ended with {process.returncode}:\n{self.output[-2000:]}")
 
+    async def vanish(self) -> None:
+        """Kill it and all of its own children: no farewell to anybody."""
+        process = self._process
+        assert process is not None
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
     async def stop(self) -> None:
         """End it: SIGTERM, and SIGKILL to its process group if that is not enough."""
         process = self._process
@@ -142,23 +151,31 @@ class Child:
             await process.wait()
 
 
+def import_contracts(folder: Path, contracts: str) -> Path:
+    """A database with this business data in it, by way of `b2bua import`."""
+    config, file, database = folder / "b2bua.toml", folder / "contracts.toml", folder / "b2bua.db"
+    file.write_text(contracts, encoding="utf-8")
+    fill("b2bua.toml", config, {"trunk": "127.0.0.2", "database": f"sqlite:///{database}"})
+    command = [_B2BUA, "import", str(file), "--config", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return database
+
+
 class ExchangeServer(Child):
     """The real server, `b2bua run`, on ports the kernel chose, with a database of its own."""
 
-    def __init__(self, folder: Path, contracts: str, *, trunk: str) -> None:
+    def __init__(self, folder: Path, business: Path, *, trunk: str) -> None:
+        """``business`` is a database from ``import_contracts``; the server gets a copy."""
         super().__init__("b2bua", folder)
         self._config = folder / "b2bua.toml"
-        self._contracts = folder / "contracts.toml"
-        self._database = f"sqlite:///{folder / 'b2bua.db'}"
-        self._contracts.write_text(contracts, encoding="utf-8")
+        database = folder / "b2bua.db"
+        shutil.copyfile(business, database)
+        self._database = f"sqlite:///{database}"
         fill("b2bua.toml", self._config, {"trunk": trunk, "database": self._database})
 
     async def __aenter__(self) -> Self:
-        program = str(Path(sys.executable).parent / "b2bua")
-        await self.spawn(program, "import", str(self._contracts), "--config", str(self._config))
-        await self.says("imported ")
-        await self.stop()
-        await self.spawn(program, "run", "--config", str(self._config))
+        await self.spawn(_B2BUA, "run", "--config", str(self._config))
         await self.says('"ready"')
         return self
 
@@ -205,6 +222,7 @@ class Baresip(Child):
         transport: str = "udp",
         domain: str = "service.example",
         answer: str = "auto",
+        codecs: str = "PCMU/8000/1,PCMA/8000/1",
         host: str = "127.0.0.3",
     ) -> None:
         super().__init__(f"baresip-{username}", folder)
@@ -231,6 +249,7 @@ class Baresip(Child):
             "server": f"{server[0]}:{server[1]}",
             "transport": transport,
             "answer": answer,
+            "codecs": codecs,
         }
         fill("baresip.config", folder / "config", values)
         fill("baresip.accounts", folder / "accounts", values)

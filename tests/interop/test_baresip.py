@@ -3,6 +3,7 @@
 The carrier is the built-in phone on another loopback address. Sound is told by its frequency.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest_asyncio
 from accounting.records import CallRecord
 from b2bua.phone.audio import tone_frames
 from b2bua.phone.softphone import PhoneCall, SoftPhone
-from tests.interop.peers import Baresip, ExchangeServer, happens, need, stays, until
+from tests.interop.peers import Baresip, ExchangeServer, happens, import_contracts, need, stays, until
 
 need("baresip")
 
@@ -39,6 +40,11 @@ id = "ben"
 name = "Ben Brandt"
 endpoints = [{ username = "ben", password = "secret-of-ben", algorithms = ["SHA-256", "MD5"] }]
 
+[[agents]]
+id = "carla"
+name = "Carla Conrad"
+endpoints = [{ username = "carla", password = "secret-of-carla" }]
+
 [[contracts]]
 id = "kanzlei-berger"
 customer = "Kanzlei Berger"
@@ -48,12 +54,27 @@ tariff = "second"
 target_numbers = ["+49302000100"]
 plan = [{ agent = "anna", ring_seconds = 20 }]
 if_nobody = { status = 480 }
+
+[[contracts]]
+id = "elektro-sommer"
+customer = "Elektro Sommer"
+greeting = "Elektro Sommer, guten Tag"
+instructions = ""
+tariff = "second"
+target_numbers = ["+49302000101"]
+plan = [{ agent = "carla", ring_seconds = 20 }]
+if_nobody = { status = 480 }
 """
 
 
+@pytest.fixture(scope="module")
+def business(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return import_contracts(tmp_path_factory.mktemp("business"), CONTRACTS)
+
+
 @pytest_asyncio.fixture
-async def server(tmp_path: Path) -> AsyncIterator[ExchangeServer]:
-    async with ExchangeServer(tmp_path / "server", CONTRACTS, trunk="127.0.0.2") as running:
+async def server(business: Path, tmp_path: Path) -> AsyncIterator[ExchangeServer]:
+    async with ExchangeServer(tmp_path / "server", business, trunk="127.0.0.2") as running:
         yield running
 
 
@@ -65,10 +86,17 @@ async def carrier() -> AsyncIterator[SoftPhone]:
     await phone.close()
 
 
-def agent(server: ExchangeServer, folder: Path, *, transport: str = "udp", answer: str = "auto") -> Baresip:
+def agent(
+    server: ExchangeServer,
+    folder: Path,
+    *,
+    transport: str = "udp",
+    answer: str = "auto",
+    codecs: str = "PCMU/8000/1,PCMA/8000/1",
+) -> Baresip:
     return Baresip(
         folder / "baresip", server.address(transport), "anna", "secret-of-anna",
-        frequency=AGENT_TONE, transport=transport, answer=answer,
+        frequency=AGENT_TONE, transport=transport, answer=answer, codecs=codecs,
     )  # fmt: skip
 
 
@@ -86,14 +114,14 @@ async def answered_call(carrier: SoftPhone, server: ExchangeServer, phone: Bares
     return call
 
 
-def was_talked(record: CallRecord, end_reason: str) -> None:
+def was_talked(record: CallRecord, end_reason: str, codec: str = "PCMU") -> None:
     assert (record.contract, record.agent, record.result) == ("kanzlei-berger", "anna", "answered")
     assert record.end_reason == end_reason
     assert 1_000_000_000 < record.talked_ns < 60_000_000_000
     assert record.talked_ns <= record.ended_at_ns - record.started_at_ns
     for side in ("caller", "agent"):
         figures = record.media[side]
-        assert figures["codec"] == "PCMU"
+        assert figures["codec"] == codec
         assert isinstance(figures["packets_received"], int)
         assert figures["packets_received"] > 50
         assert isinstance(figures["packets_sent"], int)
@@ -248,3 +276,90 @@ async def test_sha256_and_md5_are_offered_to_a_phone_that_wants_both(server: Exc
         await until(lambda: phone.messages("SIP/2.0 200 ") or "not implemented" in phone.output, "baresip's judgement")
         if not phone.messages("SIP/2.0 200 "):
             pytest.skip("this baresip knows no SHA-256, and gives up at the sight of it")
+
+
+async def test_phone_that_knows_only_alaw(server: ExchangeServer, carrier: SoftPhone, tmp_path: Path) -> None:
+    async with agent(server, tmp_path, codecs="PCMA/8000/1") as phone:
+        call = await answered_call(carrier, server, phone)
+        call.hangup()
+        await happens(call.ended, "the end of the call")
+        await phone.event("CALL_CLOSED")
+        assert phone.heard()[0] == CARRIER_TONE
+
+        was_talked(await server.record(), "caller_hung_up", codec="PCMA")
+
+
+async def test_tcp_phone_that_vanished_is_out_of_reach_at_once(
+    server: ExchangeServer, carrier: SoftPhone, tmp_path: Path
+) -> None:
+    async with agent(server, tmp_path, transport="tcp") as phone:
+        await phone.registered()
+        await phone.vanish()
+        call = dial(carrier, server)
+        # far sooner than any INVITE could time out
+        await happens(call.ended, "the refusal", seconds=2.0)
+        assert (call.cause, call.status) == ("refused", 480)
+
+
+async def test_caller_is_let_go_although_the_tcp_phone_vanished(
+    server: ExchangeServer, carrier: SoftPhone, tmp_path: Path
+) -> None:
+    async with agent(server, tmp_path, transport="tcp") as phone:
+        call = await answered_call(carrier, server, phone)
+        await phone.vanish()
+        call.hangup()
+        await happens(call.ended, "the answer to the BYE", seconds=2.0)
+
+        record = await server.record()
+        assert (record.result, record.agent) == ("answered", "anna")
+        assert record.talked_ns > 1_000_000_000
+
+
+async def test_phone_that_came_back_is_rung_where_it_is_now(
+    server: ExchangeServer, carrier: SoftPhone, tmp_path: Path
+) -> None:
+    async with agent(server, tmp_path / "before", transport="tcp") as phone:
+        await phone.registered()
+        await phone.vanish()
+    async with agent(server, tmp_path / "after", transport="tcp") as phone:
+        call = await answered_call(carrier, server, phone)
+        call.hangup()
+        await happens(call.ended, "the end of the call")
+        assert (await server.record()).result == "answered"
+
+
+async def test_agent_calls_with_a_password(server: ExchangeServer, tmp_path: Path) -> None:
+    """407, digest, and a contract's number: the call of an agent is answered by another one, and costs nothing."""
+    calls: list[PhoneCall] = []
+
+    def answer(call: PhoneCall) -> None:
+        calls.append(call)
+        call.ring()
+        call.answer()
+
+    carla = SoftPhone(
+        "127.0.0.2", username="carla", password="secret-of-carla", domain="service.example",
+        frames=lambda: tone_frames(CARRIER_TONE), on_call=answer,
+    )  # fmt: skip
+    await carla.start()
+    try:
+        async with asyncio.timeout(10):
+            await carla.register(server.address())
+        async with agent(server, tmp_path) as phone:
+            await phone.registered()
+            await phone.command("dial", "sip:+49302000101@service.example")
+            await phone.event("CALL_ESTABLISHED")
+            (call,) = calls
+            assert call.caller.display == "Elektro Sommer"
+            await until(lambda: call.heard().frequency == AGENT_TONE, "anna's tone at carla's phone")
+            await until(lambda: call.heard().seconds > 1.5, "a second and a half of sound")
+            await phone.command("hangup")
+            await happens(call.ended, "the end of the call")
+            assert phone.heard()[0] == CARRIER_TONE
+            assert phone.messages("SIP/2.0 407 ")
+
+            record = await server.record()
+            assert (record.origin, record.contract, record.agent) == ("agent:anna", "elektro-sommer", "carla")
+            assert (record.result, record.end_reason, record.billable) == ("answered", "caller_hung_up", False)
+    finally:
+        await carla.close()

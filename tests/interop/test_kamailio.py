@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from b2bua.phone.audio import tone_frames
 from b2bua.phone.softphone import PhoneCall, SoftPhone
-from tests.interop.peers import ExchangeServer, Kamailio, happens, need, stays, until
+from tests.interop.peers import ExchangeServer, Kamailio, happens, import_contracts, need, stays, until
 
 need("kamailio")
 
@@ -45,9 +45,14 @@ if_nobody = { status = 480 }
 """
 
 
+@pytest.fixture(scope="module")
+def business(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return import_contracts(tmp_path_factory.mktemp("business"), CONTRACTS)
+
+
 @pytest_asyncio.fixture
-async def server(tmp_path: Path) -> AsyncIterator[ExchangeServer]:
-    async with ExchangeServer(tmp_path / "server", CONTRACTS, trunk=PROXY) as running:
+async def server(business: Path, tmp_path: Path) -> AsyncIterator[ExchangeServer]:
+    async with ExchangeServer(tmp_path / "server", business, trunk=PROXY) as running:
         yield running
 
 
