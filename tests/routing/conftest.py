@@ -7,9 +7,6 @@ import pytest
 from sqlalchemy import Engine, create_engine, make_url
 
 from routing.store import metadata
-from tests.accounting.conftest import postgresql
-
-__all__ = ["engine", "postgresql"]
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
