@@ -1,0 +1,88 @@
+"""``python -m benchmarks``: signalling and relay, ours beside peers in one run, as ratios.
+
+Every run is bounded in calls and seconds; every process that is started is ended, on Ctrl-C too.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks import report, signalling
+from benchmarks.processes import split_cores
+from benchmarks.tools import NoCompilerError, compile_c, machine, yardstick_ms
+
+SERVERS = ("b2bua", "kamailio", "kamailio+rtpengine", "sippy")
+CACHE = Path(__file__).parent.parent / "var" / "bench"
+
+
+def main() -> None:
+    """Parse the arguments, measure, show, write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a look in about a minute: ours and kamailio, few calls")
+    parser.add_argument("--only", choices=("signalling", "relay"), help="one half of it")
+    parser.add_argument("--servers", default="", help=f"of the signalling, by commas: {','.join(SERVERS)}")
+    parser.add_argument("--json", type=Path, default=CACHE / "results.json", help="where the raw results go")
+    parser.add_argument("--update", type=Path, metavar="FILE", help="write the tables into docs/performance.md")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        _run(arguments)
+    except KeyboardInterrupt:
+        sys.exit("interrupted; everything that was started has been ended")
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    console = Console()
+    cores = split_cores()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": "python -m benchmarks " + " ".join(sys.argv[1:]),
+        "machine": machine(),
+        "cores": {"server": sorted(cores.server), "load": sorted(cores.load)},
+        "yardstick_ms": [yardstick_ms()],
+    }
+    if cores.shared:
+        console.print("[yellow]One core only: server and load disturb each other, the rates are too low.")
+    with tempfile.TemporaryDirectory(prefix="b2bua-bench-") as name:
+        folder = Path(name)
+        if arguments.only != "relay":
+            results["signalling"] = _signalling(console, folder, arguments)
+        results["yardstick_ms"].append(yardstick_ms())
+    report.show(console, results)
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(results, indent=1))
+    console.print(f"raw results: {arguments.json}")
+    if arguments.update:
+        report.update(arguments.update, results)
+        console.print(f"updated: {arguments.update}")
+
+
+def _signalling(console: Console, folder: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    default = SERVERS[:2] if arguments.quick else SERVERS
+    names = arguments.servers.split(",") if arguments.servers else default
+    fine_clock = None
+    try:
+        fine_clock = compile_c("fine_clock.c", folder / "fine_clock.so", ("-shared", "-fPIC"))
+    except NoCompilerError as reason:
+        console.print(f"[yellow]{reason}: response times are in steps of the kernel's tick")
+    plan = signalling.QUICK if arguments.quick else signalling.Plan()
+    bench = signalling.Bench(folder, CACHE, split_cores(), plan, console.print, fine_clock)
+    return [asdict(figures) for figures in bench.run(names)]
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

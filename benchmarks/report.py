@@ -1,0 +1,156 @@
+"""The results as tables with ratios, on the terminal and in docs/performance.md."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+OURS = "b2bua"
+BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+Rows = list[list[str]]
+
+
+def tables(results: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
+    """(title, columns, rows) of everything that was measured."""
+    found = []
+    if "signalling" in results:
+        found += _signalling(results["signalling"])
+    if "relay" in results:
+        found += _relay(results["relay"])
+    return found
+
+
+def missing(results: dict[str, Any]) -> list[str]:
+    """What could not be measured, and why."""
+    parts = [*results.get("signalling", ()), *results.get("relay", ())]
+    return [f"{item['name']}: {item['missing']}" for item in parts if item["missing"]]
+
+
+def show(console: Console, results: dict[str, Any]) -> None:
+    """All tables."""
+    for title, columns, rows in tables(results):
+        table = Table(title=title, title_justify="left")
+        for index, column in enumerate(columns):
+            table.add_column(column, justify="right" if index else "left")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for line in missing(results):
+        console.print(f"[yellow]not measured: {line}")
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The measured part of docs/performance.md."""
+    machine = results["machine"]
+    before, after = results["yardstick_ms"][0], results["yardstick_ms"][-1]
+    lines = [
+        f"Measured {results['at']} with `{results['command'].strip()}` on: {machine['cpu']}, {machine['cores']} cores, "
+        f"{machine['system']}, kernel {machine['kernel']}, Python {machine['python']}. "
+        f"Server on core {results['cores']['server']}, load on {results['cores']['load']}. "
+        f"Yardstick (CPU time of two million additions in Python): {before:.0f} ms before, {after:.0f} ms after.",
+        "",
+    ]
+    for title, columns, rows in tables(results):
+        lines += [f"### {title}", "", _line(columns), _line(["---"] + ["---:"] * (len(columns) - 1))]
+        lines += [_line(row) for row in rows]
+        lines.append("")
+    lines += [f"Not measured: {item}" for item in missing(results)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def update(path: Path, results: dict[str, Any]) -> None:
+    """Replace what stands between the two marks of the document; raises ValueError if they are not there."""
+    text = path.read_text(encoding="utf-8")
+    head, found_begin, rest = text.partition(BEGIN)
+    _, found_end, tail = rest.partition(END)
+    if not found_begin or not found_end:
+        raise ValueError(f"{path} has no marks {BEGIN} and {END}")
+    path.write_text(f"{head}{BEGIN}\n{markdown(results)}{END}{tail}", encoding="utf-8")
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _signalling(measured: list[dict[str, Any]]) -> list[tuple[str, list[str], Rows]]:
+    there = [item for item in measured if not item["missing"]]
+    ours = next((item for item in there if item["name"] == OURS), None)
+    steps = {item["name"]: {step["load"]["rate"]: step for step in item["steps"]} for item in there}
+    rates = sorted({rate for by_rate in steps.values() for rate in by_rate})
+    cpu: Rows = []
+    answered: Rows = []
+    wrong: Rows = []
+    for item in there:
+        mine = steps[item["name"]]
+        cpu.append([item["name"], *(_cpu(mine.get(rate), steps.get(OURS, {}).get(rate)) for rate in rates)])
+        answered.append([item["name"], *(_times(mine.get(rate)) for rate in rates)])
+        wrong.append([item["name"], *(_wrong(mine.get(rate)) for rate in rates)])
+    columns = ["calls/s", *(f"{rate:g}" for rate in rates)]
+    most: Rows = []
+    for item in there:
+        bound = "at least " if item["search_reached_bound"] else ""
+        most.append(
+            [
+                item["name"],
+                f"{bound}{item['highest_clean']:g}",
+                _ratio(ours, item, "highest_clean"),
+                f"{item['held_bytes'] / 1024:.1f}",
+                _ratio(ours, item, "held_bytes"),
+                f"{item['held']} ({item['held_failed']} failed)",
+            ]
+        )
+    return [
+        ("CPU time of the server's processes, ms a call (in brackets: ours as a multiple of this)", columns, cpu),
+        ("INVITE to 200, p50 / p99 ms", columns, answered),
+        ("Failed calls / retransmissions", columns, wrong),
+        (
+            "Highest clean rate and memory",
+            ["", "clean up to calls/s", "ours : this", "KiB a held call", "ours : this", "calls held"],
+            most,
+        ),
+    ]
+
+
+def _cpu(step: dict[str, Any] | None, ours: dict[str, Any] | None) -> str:
+    if step is None:
+        return "not tried"
+    if ours is None or ours is step or not step["cpu_ms"]:
+        return f"{step['cpu_ms']:.2f}"
+    return f"{step['cpu_ms']:.2f} ({ours['cpu_ms'] / step['cpu_ms']:.2f})"
+
+
+def _times(step: dict[str, Any] | None) -> str:
+    return f"{step['load']['p50_ms']:.1f} / {step['load']['p99_ms']:.1f}" if step else "not tried"
+
+
+def _wrong(step: dict[str, Any] | None) -> str:
+    if step is None:
+        return "not tried"
+    load = step["load"]
+    return f"{load['calls'] - load['succeeded']} / {load['retransmissions']}"
+
+
+def _ratio(ours: dict[str, Any] | None, item: dict[str, Any], key: str) -> str:
+    if ours is None or ours is item or not item[key]:
+        return ""
+    return f"{ours[key] / item[key]:.2f}"
+
+
+def _relay(measured: list[dict[str, Any]]) -> list[tuple[str, list[str], Rows]]:
+    there = [item for item in measured if not item["missing"]]
+    by_name = {item["name"]: {step["calls"]: step for step in item["steps"]} for item in there}
+    rows: Rows = []
+    for item in there:
+        for step in item["steps"]:
+            ours = by_name.get(OURS, {}).get(step["calls"])
+            ratio = f"{ours['cpu_us'] / step['cpu_us']:.2f}" if ours and item["name"] != OURS else ""
+            rows.append(
+                [
+                    f"{item['name']}, {step['calls']} calls", f"{step['packets_per_second']:,.0f}",
+                    f"{step['cpu_us']:.2f}", ratio, f"{step['share']:.0%}", f"{step['loss']:.3%}",
+                    f"{step['p50_us'] / 1000:.2f} / {step['p99_us'] / 1000:.2f}",
+                ]
+            )  # fmt: skip
+    columns = ["", "packets/s", "CPU us a packet", "ours : this", "of a core", "lost", "delay p50 / p99 ms"]
+    return [("RTP relay", columns, rows)]
