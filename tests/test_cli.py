@@ -1,0 +1,183 @@
+"""The commands, as they are typed."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from accounting.journal import CallEnded, JournalEntry, Ledger
+from accounting.store import open_engine, write_batch
+from b2bua.cli import app
+
+ROOT = Path(__file__).parent.parent
+runner = CliRunner()
+SECOND = 1_000_000_000
+#: 2026-07-01 12:00 in Berlin
+NOON = 1_782_900_000 * SECOND
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The examples in a folder of their own, which is the working directory."""
+    for name in ("b2bua.toml", "contracts.toml"):
+        (tmp_path / name).write_text((ROOT / "examples" / name).read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    return tmp_path
+
+
+def b2bua(*arguments: str) -> Result:
+    """Run a command."""
+    return runner.invoke(app, list(arguments))
+
+
+def test_every_command_teaches_itself() -> None:
+    shown = b2bua("--help")
+    for command in ("run", "check", "explain", "import", "export", "calls", "statement", "call", "answer"):
+        assert command in shown.output
+        assert b2bua(command, "--help").exit_code == 0
+
+
+def test_the_examples_have_no_faults(folder: Path) -> None:
+    checked = b2bua("check", "contracts.toml")
+    assert checked.exit_code == 0, checked.output
+
+
+def test_check_finds_every_fault_with_its_line(folder: Path) -> None:
+    config = folder / "b2bua.toml"
+    text = config.read_text(encoding="utf-8")
+    text = text.replace('transport = "tcp"', 'transport = "pigeon"').replace("port_min = 30000", "port_min = 80")
+    config.write_text(text, encoding="utf-8")
+    contracts = folder / "contracts.toml"
+    contracts.write_text(
+        contracts.read_text(encoding="utf-8").replace('tariff = "minute-2025"', 'tariff = "none"', 1), encoding="utf-8"
+    )
+    checked = b2bua("check", "contracts.toml")
+    assert checked.exit_code == 1
+    lines = checked.output.splitlines()
+    number = next(index for index, line in enumerate(text.splitlines(), 1) if "pigeon" in line)
+    assert any(line.startswith(f"b2bua.toml:{number}:") for line in lines)
+    number = next(index for index, line in enumerate(text.splitlines(), 1) if "port_min = 80" in line)
+    assert any(line.startswith(f"b2bua.toml:{number}:") for line in lines)
+    assert any(line.startswith("contracts.toml:") and "none" in line for line in lines)
+
+
+def test_broken_toml_is_told_with_its_line(folder: Path) -> None:
+    (folder / "b2bua.toml").write_text('[server]\ndomain = "x\n', encoding="utf-8")
+    checked = b2bua("check")
+    assert checked.exit_code == 1
+    assert checked.output.startswith("b2bua.toml:2:")
+
+
+def test_a_missing_file_is_no_traceback(folder: Path) -> None:
+    for arguments in (
+        ("check", "--config", "nowhere.toml"),
+        ("run", "--config", "nowhere.toml"),
+        ("import", "nothing"),
+    ):
+        ended = b2bua(*arguments)
+        assert ended.exit_code == 1
+        assert "cannot be read" in ended.output
+
+
+def test_import_and_export_are_one(folder: Path) -> None:
+    assert b2bua("import", "contracts.toml").exit_code == 0
+    first = b2bua("export").output
+    assert "example-password" not in first
+    (folder / "exported.toml").write_text(first, encoding="utf-8")
+    assert b2bua("import", "exported.toml").exit_code == 0
+    assert b2bua("export").output == first
+
+
+def test_a_faulty_import_changes_nothing(folder: Path) -> None:
+    b2bua("import", "contracts.toml")
+    before = b2bua("export").output
+    (folder / "bad.toml").write_text("[[contracts]]\nid = 1\n", encoding="utf-8")
+    failed = b2bua("import", "bad.toml")
+    assert failed.exit_code == 1
+    assert "bad.toml:" in failed.output
+    assert b2bua("export").output == before
+
+
+def test_explain_says_whose_call_it_is_and_why(folder: Path) -> None:
+    b2bua("import", "contracts.toml")
+    arguments = ("--at", "2026-07-01T14:30", "--forwarded-from", "+4930555", "--kind", "busy")
+    shown = b2bua("explain", "0302000101", *arguments)
+    assert shown.exit_code == 0
+    for text in ("+49302000101", "elektro-sommer", "anna", "ben", "1.19 EUR a minute, increment 1/1", "+4930555"):
+        assert text in shown.output
+    assert shown.output.index("anna") < shown.output.index("ben")
+    assert b2bua("explain", "+49302000199").exit_code == 1
+    assert b2bua("explain", "+49302000101", "--at", "yesterday").exit_code == 1
+
+
+def _book(folder: Path, *talks: float) -> None:
+    items: list[JournalEntry | CallEnded] = []
+    ledger = Ledger(items.append, NOON, "run")
+    for index, seconds in enumerate(talks):
+        at = (index + 1) * 100 * SECOND
+        end = at + int(seconds * SECOND)
+        name = f"call{index}"
+        ledger.connected(
+            call_id=name, contract="kanzlei-berger", tariff="minute-2025", agent="anna", billable=True, at_ns=at
+        )
+        ledger.hung_up(call_id=name, at_ns=end, side="caller_hung_up")
+        ledger.ended(
+            CallEnded(
+                name, "trunk:carrier", "kanzlei-berger", "minute-2025", "anna", "+49302000100", "+49302000100",
+                "+4940123", "+4930555", "busy", "answered", "caller_hung_up", 200, True, at - SECOND, at, at, end,
+            )
+        )  # fmt: skip
+    engine = open_engine(f"sqlite:///{folder / 'b2bua.db'}")
+    with engine.begin() as connection:
+        write_batch(connection, items)
+    engine.dispose()
+
+
+def test_the_statement_rounds_up_to_the_full_unit(folder: Path) -> None:
+    b2bua("import", "contracts.toml")
+    _book(folder, 60.2, 3.0)
+    shown = b2bua("statement", "kanzlei-berger", "--month", "2026-07", "--format", "json")
+    made = json.loads(shown.output)
+    assert [line["billed_seconds"] for line in made["lines"]] == [120, 60]
+    assert made["amount"] == "2.97"
+    rows = list(
+        csv.DictReader(
+            io.StringIO(b2bua("statement", "kanzlei-berger", "--month", "2026-07", "--format", "csv").output)
+        )
+    )
+    assert rows[-1]["amount"] == "2.97"
+    table = b2bua("statement", "kanzlei-berger", "--month", "2026-07").output
+    assert "2.97 EUR" in table
+    assert "120 s" in table
+    b2bua("statement", "kanzlei-berger", "--month", "2026-07", "--format", "csv", "--output", "statement.csv")
+    assert (folder / "statement.csv").read_bytes().count(b"\r\n") == 4
+    assert b2bua("statement", "kanzlei-berger", "--month", "July").exit_code == 1
+
+
+def test_calls_are_listed_newest_first(folder: Path) -> None:
+    b2bua("import", "contracts.toml")
+    _book(folder, 60.2, 3.0)
+    shown = b2bua("calls")
+    assert shown.output.index("3.0 s") < shown.output.index("60.2 s")
+    as_json = [json.loads(line) for line in b2bua("calls", "--json", "--limit", "1").output.splitlines()]
+    assert [call["call_id"] for call in as_json] == ["call1"]
+    assert "0 calls" in b2bua("calls", "--contract", "nobody").output
+
+
+def test_an_unreachable_database_says_so_without_its_password(folder: Path) -> None:
+    config = folder / "b2bua.toml"
+    text = config.read_text(encoding="utf-8")
+    url = "postgresql://b2bua:topsecret@127.0.0.1:1/nothing"
+    config.write_text(text.replace("sqlite:///b2bua.db", url), encoding="utf-8")
+    ended = b2bua("calls")
+    assert ended.exit_code == 1
+    assert "cannot be reached" in ended.output
+    assert "topsecret" not in ended.output
+    config.write_text(text.replace("sqlite:///b2bua.db", "what is this"), encoding="utf-8")
+    ended = b2bua("calls")
+    assert ended.exit_code == 1
+    assert "sqlite:///FILE" in ended.output
