@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import report, signalling
+from benchmarks import relay, report, signalling
 from benchmarks.processes import split_cores
 from benchmarks.tools import NoCompilerError, compile_c, machine, yardstick_ms
 
@@ -57,6 +57,9 @@ def _run(arguments: argparse.Namespace) -> None:
         folder = Path(name)
         if arguments.only != "relay":
             results["signalling"] = _signalling(console, folder, arguments)
+        if arguments.only != "signalling":
+            plan = relay.QUICK if arguments.quick else relay.Plan()
+            results["relay"] = [asdict(figures) for figures in relay.run(folder, cores, plan, console.print)]
         results["yardstick_ms"].append(yardstick_ms())
     report.show(console, results)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)

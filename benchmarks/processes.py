@@ -4,9 +4,9 @@ import contextlib
 import ctypes
 import os
 import resource
+import select
 import signal
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,10 @@ def split_cores() -> Cores:
 
 
 class Child:
-    """One process, its output in a file. It dies with this process, whatever becomes of that."""
+    """One process, its output in a file. It dies with this process, whatever becomes of that.
+
+    With ``talk`` its standard input and output are ours to ``say`` and ``hear`` lines.
+    """
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class Child:
         cores: frozenset[int],
         environment: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        talk: bool = False,
     ) -> None:
         self.log = log
 
@@ -61,9 +65,10 @@ class Child:
             # a session of its own: Ctrl-C is for this process, which then ends its children in order
             self._process = subprocess.Popen(
                 arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+                stdin=subprocess.PIPE if talk else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if talk else output,
+                stderr=output,
+                text=True,
                 env={**os.environ, **(environment or {})},
                 cwd=folder or log.parent,
                 start_new_session=True,
@@ -85,6 +90,19 @@ class Child:
         """All it has printed so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
+    def say(self, line: str) -> None:
+        """Write a line to its standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def hear(self, seconds: float) -> str:
+        """The next line of its standard output; empty when it has ended or says nothing for so long."""
+        assert self._process.stdout is not None
+        # it speaks whole lines and flushes each, so that a readable pipe means a line
+        ready, _, _ = select.select([self._process.stdout], [], [], seconds)
+        return self._process.stdout.readline().rstrip("\n") if ready else ""
+
     def wait(self, seconds: float) -> int | None:
         """Its exit code, or None if it still runs after so many seconds."""
         try:
@@ -99,6 +117,10 @@ class Child:
 
     def stop(self) -> None:
         """End it and everything it started: twice SIGTERM (the second hurries a draining server), then SIGKILL."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
         family = list(family_of(self.pid)) if self.running else []
         for _ in range(2):
             self.signal(signal.SIGTERM)
@@ -165,8 +187,3 @@ def _cpu_of_one(pid: int) -> float:
 def _stat(pid: int) -> list[str]:
     """The fields after the program's name, which may hold anything: [0] is the state, [1] the parent."""
     return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-
-
-def until(deadline: float) -> None:
-    """Sleep until a moment of the monotonic clock."""
-    time.sleep(max(0.0, deadline - time.monotonic()))

@@ -94,6 +94,7 @@ class Sipp:
         self._runs += 1
         folder = self._folder / f"run-{self._runs}"
         folder.mkdir()
+        target = f"{server[0]}:{server[1]}"
         bound = calls / rate + hold_ms / 1000 + GRACE
         common = (
             "-nostdin", "-trace_stat", "-fd", "1", "-trace_counts", "-buff_size", "4194304",
@@ -108,7 +109,7 @@ class Sipp:
         ):  # fmt: skip
             time.sleep(0.3)
             with Child(
-                [self._program, f"{server[0]}:{server[1]}", "-sf", str(SCENARIOS / "uac-call.xml"), "-inf", str(self._numbers),
+                [self._program, target, "-sf", str(SCENARIOS / "uac-call.xml"), "-inf", str(self._numbers),
                  "-i", CARRIER_HOST, "-m", str(calls), "-r", f"{rate:g}", "-l", "1000000", "-d", str(hold_ms),
                  "-timer_resol", "1", "-trace_rtt", "-rtt_freq", "1", "-timeout", f"{bound:.0f}s",
                  "-stf", "call.csv", *common],

@@ -1,10 +1,10 @@
 """Runs migrations on the connection that ``b2bua.database.upgrade`` hands over."""
 
-import routing.store
 from alembic import context
 from sqlalchemy import Connection
 
 import accounting.store
+import routing.store
 
 
 def run() -> None:

@@ -239,8 +239,13 @@ class Endpoint:
         missing = unsupported_extensions(transaction.request, SUPPORTED)
         if missing:
             self.refuse(transaction, 420, now, [("Unsupported", ", ".join(missing))])
-        else:
-            session.request_received(transaction, now)
+            return
+        if transaction.method in ("INVITE", "UPDATE"):
+            fault = acceptance_fault(transaction.request)
+            if fault is not None:
+                self.refuse(transaction, fault.status, now, list(fault.headers))
+                return
+        session.request_received(transaction, now)
 
     def _request_outside(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         method = request.method

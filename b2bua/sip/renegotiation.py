@@ -23,6 +23,8 @@ SDP = "application/sdp"
 
 #: How often a refresh of our own is tried again after 491 before the session is left to its timer.
 MAX_GLARE_RETRIES = 4
+#: How often a refresh is tried again with the longer interval of a 422 (RFC 4028 section 7.3).
+MAX_INTERVAL_RETRIES = 3
 
 
 class State(Enum):
@@ -90,8 +92,9 @@ class Renegotiation:
     """The exchange that is under way in one session, if any."""
 
     __slots__ = (
-        "_ack", "_body", "_glare_retries", "_invite", "_method", "_offered_nothing", "_refreshing", "_request",
-        "_sequence", "_status", "_success", "_timer", "_transaction", "session", "state",
+        "_ack", "_ack_sequence", "_body", "_glare_retries", "_interval_retries", "_invite", "_least", "_method",
+        "_offered_nothing", "_refreshing", "_request", "_sequence", "_status", "_success", "_timer", "_transaction",
+        "session", "state",
     )  # fmt: skip
 
     def __init__(self, session: "Session") -> None:
@@ -102,9 +105,13 @@ class Renegotiation:
         self._refreshing = False
         self._offered_nothing = False
         self._glare_retries = 0
+        self._interval_retries = 0
+        self._least = 0
         self._status = 0
         self._sequence = 0
+        #: the ACK to the last 2xx to a re-INVITE of ours, for its repetitions, and whose it is
         self._ack: tuple[bytes, Hop] | None = None
+        self._ack_sequence = 0
         self._timer: Timer | None = None
         self._transaction: ServerTransaction | None = None
         self._invite: ClientTransaction | None = None
@@ -126,6 +133,10 @@ class Renegotiation:
         if self.session.dialog is None or self.session.over:
             self.session.user.emit(OfferFailed(self.session, 481))
             return
+        if not self.session.confirmed:
+            # RFC 3261 14.1: not while the first INVITE is in progress
+            self.session.user.emit(OfferFailed(self.session, 491))
+            return
         if self.state in (State.IDLE, State.WAITING):
             self._stop_waiting()
             self._body = body
@@ -137,8 +148,11 @@ class Renegotiation:
         """Keep the session timer alive, by UPDATE where the peer knows it (RFC 4028 section 7.4)."""
         if self.state is not State.IDLE:
             return  # whatever is under way refreshes too
+        self._glare_retries = self._interval_retries = 0
+        self._send_refresh(now)
+
+    def _send_refresh(self, now: float) -> None:
         self._refreshing = True
-        self._glare_retries = 0
         self._method = "UPDATE" if self.session.peer_allows_update else "INVITE"
         self._body = b"" if self._method == "UPDATE" else self.session.local_body
         self._step(Input.OFFER, now)
@@ -160,12 +174,13 @@ class Renegotiation:
             ours = session.timer.refresher.value == "us"
             refresher = "uac" if ours else "uas"
             request.set("Session-Expires", f"{session.timer.interval};refresher={refresher}")
+            if self._least:
+                request.set("Min-SE", str(self._least))
         if self._body:
             request.set("Content-Type", SDP)
             request.body = self._body
         self._offered_nothing = self._method == "INVITE" and not self._body
         self._sequence = dialog.local_seq
-        self._ack = None
         transaction = session.user.layer.request(request, dialog.next_hop(), self, now)
         self._invite = transaction if self._method == "INVITE" else None
 
@@ -183,18 +198,30 @@ class Renegotiation:
         self._invite = None
         if status < 300:
             self._success_received(transaction, response, now)
-        elif status == 491 and self._refreshing and self._glare_retries < MAX_GLARE_RETRIES:
+        elif self._may_wait_after_glare(status):
             self._step(Input.GLARE, now)
-        elif status == 422 and self._refreshing and self.session.timer is not None:
-            self.session.timer.interval = max(minimum_expires(response), self.session.timer.interval)
+        elif status == 422 and self._may_ask_for_longer(response):
             self._step(Input.REFUSED, now)
-            self.refresh(now)
+            self._send_refresh(now)
         else:
             self._status = status
             self._step(Input.REFUSED, now)
             if status in (408, 481):
                 # RFC 3261 12.2.1.2: the peer does not know this dialog any more
                 self.session.peer_lost("peer_lost", now)
+
+    def _may_wait_after_glare(self, status: int) -> bool:
+        return status == 491 and self._refreshing and not self.session.over and self._glare_retries < MAX_GLARE_RETRIES
+
+    def _may_ask_for_longer(self, refusal: Response) -> bool:
+        """Take the interval that a 422 to our refresh asks for (RFC 4028 section 7.3), a few times only."""
+        timer = self.session.timer
+        if not self._refreshing or timer is None or self.session.over or self._interval_retries >= MAX_INTERVAL_RETRIES:
+            return False
+        self._interval_retries += 1
+        self._least = max(minimum_expires(refusal), self._least)
+        timer.interval = max(self._least, timer.interval)
+        return True
 
     def request_failed(self, transaction: ClientTransaction, reason: FailureReason, now: float) -> None:
         """No answer at all: the peer is gone (RFC 3261 section 14.1 and 12.2.1.2)."""
@@ -206,17 +233,21 @@ class Renegotiation:
     def _success_received(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         session = self.session
         dialog = session.dialog
-        if dialog is None or response.cseq.number != self._sequence:
+        if dialog is None:
             return
-        if transaction.method == "INVITE":
-            if self._ack is not None:
-                session.user.layer.send(*self._ack)
-                return
-            if self.state is not State.SENT:
-                # the session ended meanwhile, or the answer to a late offer is not there yet
-                if session.over:
-                    self._send_ack_with(b"", response.cseq.number)
-                return
+        number = response.cseq.number
+        if transaction.method == "INVITE" and self._ack is not None and number == self._ack_sequence:
+            # RFC 3261 13.2.2.4: repeated, because our ACK was lost
+            session.user.layer.send(*self._ack)
+            return
+        if number != self._sequence or self.state is not State.SENT:
+            # repeated while the answer to a late offer is not there yet
+            return
+        if session.over:
+            if transaction.method == "INVITE":
+                self._send_ack_with(b"", number)
+            self._step(Input.ANSWERED, now)
+            return
         dialog.refresh_target(response)
         session.refreshed_as_caller(response, now)
         if response.body:
@@ -240,10 +271,11 @@ class Renegotiation:
             ack.set("Content-Type", SDP)
             ack.body = body
         self._ack = (ack.encode(), dialog.next_hop())
+        self._ack_sequence = sequence
         session.user.layer.send(*self._ack)
 
     def _note_answer(self, now: float) -> None:
-        if not self._refreshing:
+        if not self._refreshing and not self.session.over:
             self.session.user.emit(OfferAnswered(self.session, self.session.remote_body, ack_due=False))
 
     def _note_offer_in_answer(self, now: float) -> None:
@@ -255,7 +287,7 @@ class Renegotiation:
         self._send_ack_with(self._body, self._sequence)
 
     def _note_refusal(self, now: float) -> None:
-        if not self._refreshing:
+        if not self._refreshing and not self.session.over:
             self.session.user.emit(OfferFailed(self.session, self._status))
 
     def _wait_after_glare(self, now: float) -> None:
@@ -323,7 +355,7 @@ class Renegotiation:
 
     def accept(self, body: bytes, now: float) -> None:
         """The application's 200."""
-        if self.state is State.RECEIVED:
+        if self.state is State.RECEIVED and self._request is not None:
             self._step_accept(body, now)
 
     def _step_accept(self, body: bytes, now: float) -> None:
@@ -339,8 +371,9 @@ class Renegotiation:
 
     def refuse(self, status: int, now: float) -> None:
         """The application's refusal."""
-        self._status = status
-        self._step(Input.REFUSE, now)
+        if self._request is not None:
+            self._status = status
+            self._step(Input.REFUSE, now)
 
     def _success_response(self, now: float) -> Response:
         session = self.session
@@ -431,6 +464,8 @@ class Renegotiation:
     def stop(self, now: float) -> None:
         """The session is over: a request that still waits is answered (RFC 3261 section 15.1.2)."""
         self._stop_waiting()
+        # RFC 3261 13.2.2.4: a 2xx is acknowledged even if its offer is never answered
+        self.acknowledge(b"", now)
         if self._invite is not None:
             # a peer that is gone may never answer it, and nothing but a CANCEL ends the waiting (section 9.1)
             self.session.user.layer.cancel(self._invite, None, now)

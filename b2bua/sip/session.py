@@ -231,6 +231,11 @@ class Session:
         return self.state in (State.CANCELLING, State.ENDING, State.CLOSING, State.TERMINATED)
 
     @property
+    def confirmed(self) -> bool:
+        """True while the session stands: answered, acknowledged and not over."""
+        return self.state is State.CONFIRMED
+
+    @property
     def early(self) -> bool:
         """True while our final answer to the peer's INVITE is owed."""
         return self.state is State.INCOMING

@@ -155,11 +155,29 @@ def import_contracts(folder: Path, contracts: str) -> Path:
     """A database with this business data in it, by way of `b2bua import`."""
     config, file, database = folder / "b2bua.toml", folder / "contracts.toml", folder / "b2bua.db"
     file.write_text(contracts, encoding="utf-8")
-    fill("b2bua.toml", config, {"trunk": "127.0.0.2", "database": f"sqlite:///{database}"})
+    fill("b2bua.toml", config, {"trunk": "127.0.0.2", "database": f"sqlite:///{database}", "listeners": ""})
     command = [_B2BUA, "import", str(file), "--config", str(config)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return database
+
+
+def _tls_listener(folder: Path) -> str:
+    """A TLS listener's section with a certificate of its own; nothing if there is no openssl to make one."""
+    program = shutil.which("openssl")
+    if program is None:
+        return ""
+    certificate, key = folder / "server.crt", folder / "server.key"
+    command = [
+        program, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+        "-subj", "/CN=service.example", "-addext", "subjectAltName=DNS:service.example,IP:127.0.0.1",
+        "-keyout", str(key), "-out", str(certificate),
+    ]  # fmt: skip
+    subprocess.run(command, capture_output=True, timeout=30, check=True)
+    return (
+        '[[listeners]]\nname = "tls"\ntransport = "tls"\nhost = "127.0.0.1"\nport = 0\n'
+        f'certificate = "{certificate}"\nprivate_key = "{key}"\n'
+    )
 
 
 class ExchangeServer(Child):
@@ -172,7 +190,8 @@ class ExchangeServer(Child):
         database = folder / "b2bua.db"
         shutil.copyfile(business, database)
         self._database = f"sqlite:///{database}"
-        fill("b2bua.toml", self._config, {"trunk": trunk, "database": self._database})
+        values = {"trunk": trunk, "database": self._database, "listeners": _tls_listener(folder)}
+        fill("b2bua.toml", self._config, values)
 
     async def __aenter__(self) -> Self:
         await self.spawn(_B2BUA, "run", "--config", str(self._config))

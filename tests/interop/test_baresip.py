@@ -4,6 +4,7 @@ The carrier is the built-in phone on another loopback address. Sound is told by 
 """
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from b2bua.phone.softphone import PhoneCall, SoftPhone
 from tests.interop.peers import Baresip, ExchangeServer, happens, import_contracts, need, stays, until
 
 need("baresip")
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate")
 
 CARRIER_TONE = 440
 AGENT_TONE = 880
@@ -45,6 +48,11 @@ id = "carla"
 name = "Carla Conrad"
 endpoints = [{ username = "carla", password = "secret-of-carla" }]
 
+[[groups]]
+id = "office"
+name = "Office"
+members = ["anna", "carla"]
+
 [[contracts]]
 id = "kanzlei-berger"
 customer = "Kanzlei Berger"
@@ -63,6 +71,16 @@ instructions = ""
 tariff = "second"
 target_numbers = ["+49302000101"]
 plan = [{ agent = "carla", ring_seconds = 20 }]
+if_nobody = { status = 480 }
+
+[[contracts]]
+id = "praxis-lang"
+customer = "Praxis Lang"
+greeting = "Praxis Lang, guten Tag"
+instructions = ""
+tariff = "second"
+target_numbers = ["+49302000102"]
+plan = [{ group = "office", strategy = "ring_all", ring_seconds = 20 }]
 if_nobody = { status = 480 }
 """
 
@@ -100,8 +118,8 @@ def agent(
     )  # fmt: skip
 
 
-def dial(carrier: SoftPhone, server: ExchangeServer) -> PhoneCall:
-    return carrier.call("sip:+49302000100@service.example", server.address())
+def dial(carrier: SoftPhone, server: ExchangeServer, number: str = "+49302000100") -> PhoneCall:
+    return carrier.call(f"sip:{number}@service.example", server.address())
 
 
 async def answered_call(carrier: SoftPhone, server: ExchangeServer, phone: Baresip) -> PhoneCall:
@@ -131,7 +149,7 @@ def was_talked(record: CallRecord, end_reason: str, codec: str = "PCMU") -> None
         assert figures["mos"] > 4.0
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", pytest.param("tls", marks=needs_openssl)])
 async def test_tones_pass_both_ways_and_the_caller_hangs_up(
     server: ExchangeServer, carrier: SoftPhone, tmp_path: Path, transport: str
 ) -> None:
@@ -147,7 +165,7 @@ async def test_tones_pass_both_ways_and_the_caller_hangs_up(
         assert invite.transport == transport.upper()
         assert invite.header("X-Greeting") == "Kanzlei Berger, guten Tag"
         assert invite.header("From").startswith('"Kanzlei Berger" <sip:')
-        # over TCP that is the connection of the REGISTER, and not a new one to the port in Contact
+        # over TCP and TLS that is the connection of the REGISTER, and not a new one to the port in Contact
         assert invite.destination == phone.messages("REGISTER ")[0].source
 
 
@@ -256,6 +274,32 @@ async def test_agent_answers_by_hand_and_is_free_for_the_next_caller(
             await happens(call.ended, "the end of the call")
             record = await server.record(number)
             assert (record.result, record.end_reason) == ("answered", "agent_hung_up")
+
+
+async def test_all_phones_ring_and_the_first_to_answer_has_the_call(
+    server: ExchangeServer, carrier: SoftPhone, tmp_path: Path
+) -> None:
+    carla = Baresip(
+        tmp_path / "carla", server.address("tcp"), "carla", "secret-of-carla",
+        frequency=1200, transport="tcp", answer="manual", host="127.0.0.5",
+    )  # fmt: skip
+    async with agent(server, tmp_path, answer="manual") as anna, carla:
+        await anna.registered()
+        await carla.registered()
+        call = dial(carrier, server, "+49302000102")
+        await anna.event("CALL_INCOMING")
+        await carla.event("CALL_INCOMING")
+        await carla.command("accept")
+        await happens(call.answered, "carla's answer")
+        await anna.event("CALL_CLOSED")
+        (cancel,) = anna.messages("CANCEL ")
+        assert "cause=200" in cancel.header("Reason"), "her phone shows no missed call"
+        await until(lambda: call.heard().frequency == 1200, "carla's tone at the carrier's end")
+        call.hangup()
+        await carla.event("CALL_CLOSED")
+        await happens(call.ended, "the end of the call")
+        record = await server.record()
+        assert (record.contract, record.agent, record.end_reason) == ("praxis-lang", "carla", "caller_hung_up")
 
 
 async def test_wrong_password_is_no_registration(server: ExchangeServer, carrier: SoftPhone, tmp_path: Path) -> None:

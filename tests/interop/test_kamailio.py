@@ -12,7 +12,17 @@ import pytest_asyncio
 
 from b2bua.phone.audio import tone_frames
 from b2bua.phone.softphone import PhoneCall, SoftPhone
-from tests.interop.peers import ExchangeServer, Kamailio, happens, import_contracts, need, stays, until
+from tests.interop.peers import (
+    Baresip,
+    ExchangeServer,
+    Kamailio,
+    happens,
+    import_contracts,
+    need,
+    program_path,
+    stays,
+    until,
+)
 
 need("kamailio")
 
@@ -246,3 +256,34 @@ async def test_refusal_reaches_the_carrier_through_the_proxy(
 
     record = await server.record()
     assert (record.result, record.end_reason) == ("no_agent", "nobody_available")
+
+
+@pytest.mark.skipif(program_path("baresip") is None, reason="baresip is not installed")
+async def test_kamailio_in_front_and_baresip_behind(
+    server: ExchangeServer, proxy: Kamailio, carrier: SoftPhone, tmp_path: Path
+) -> None:
+    """Nothing of our own but the server and the carrier's voice: hold, resume and BYE from end to end."""
+    host, port = server.address()
+    async with Baresip(tmp_path / "baresip", (host, port), "anna", "secret-of-anna", frequency=AGENT_TONE) as phone:
+        await phone.registered()
+        call = dial(carrier, proxy)
+        await happens(call.answered, "the agent's answer at the carrier")
+        await phone.event("CALL_ESTABLISHED")
+        await until(lambda: call.heard().frequency == AGENT_TONE, "the agent's tone at the carrier's end")
+
+        await phone.command("hold")
+        await relayed(proxy, *NEW_CALL, *renegotiation("127.0.0.1"))
+        await until(lambda: len(phone.messages("ACK ")) == 2, "the end of the hold at baresip")
+        silent_since = call.packets_sent
+        await stays(lambda: call.packets_sent == silent_since, "the carrier is silent as long as it is held")
+        await phone.command("resume")
+        await until(lambda: call.packets_sent > silent_since + 75, "the carrier's voice again")
+
+        await phone.command("hangup")
+        await happens(call.ended, "the agent's BYE at the carrier")
+        assert phone.heard()[0] == CARRIER_TONE
+        await relayed(proxy, *NEW_CALL, *renegotiation("127.0.0.1") * 2, "BYE 127.0.0.1 in-dialog")
+
+        record = await server.record()
+        assert (record.result, record.end_reason) == ("answered", "agent_hung_up")
+        assert {record.media[side]["lost"] for side in ("caller", "agent")} == {0}
