@@ -57,6 +57,7 @@ def _run(arguments: argparse.Namespace) -> None:
         folder = Path(name)
         if arguments.only != "relay":
             results["signalling"] = _signalling(console, folder, arguments)
+            results["yardstick_ms"].append(yardstick_ms())
         if arguments.only != "signalling":
             plan = relay.QUICK if arguments.quick else relay.Plan()
             results["relay"] = [asdict(figures) for figures in relay.run(folder, cores, plan, console.print)]

@@ -14,6 +14,9 @@ Rows = list[list[str]]
 def tables(results: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
     """(title, columns, rows) of everything that was measured."""
     found = []
+    goals = _goals(results)
+    if goals:
+        found.append(("Goals", ["", "goal", "measured", ""], goals))
     if "signalling" in results:
         found += _signalling(results["signalling"])
     if "relay" in results:
@@ -43,19 +46,19 @@ def show(console: Console, results: dict[str, Any]) -> None:
 def markdown(results: dict[str, Any]) -> str:
     """The measured part of docs/performance.md."""
     machine = results["machine"]
-    before, after = results["yardstick_ms"][0], results["yardstick_ms"][-1]
+    yardstick = " / ".join(f"{value:.0f}" for value in results["yardstick_ms"])
     lines = [
         f"Measured {results['at']} with `{results['command'].strip()}` on: {machine['cpu']}, {machine['cores']} cores, "
         f"{machine['system']}, kernel {machine['kernel']}, Python {machine['python']}. "
         f"Server on core {results['cores']['server']}, load on {results['cores']['load']}. "
-        f"Yardstick (CPU time of two million additions in Python): {before:.0f} ms before, {after:.0f} ms after.",
+        f"Yardstick (CPU time of two million additions in Python) before, between and after: {yardstick} ms.",
         "",
     ]
     for title, columns, rows in tables(results):
         lines += [f"### {title}", "", _line(columns), _line(["---"] + ["---:"] * (len(columns) - 1))]
         lines += [_line(row) for row in rows]
         lines.append("")
-    lines += [f"Not measured: {item}" for item in missing(results)]
+    lines += [f"Not measured: {item}." for item in missing(results)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -71,6 +74,42 @@ def update(path: Path, results: dict[str, Any]) -> None:
 
 def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
+
+
+def _goals(results: dict[str, Any]) -> Rows:
+    """What this server is to reach, and whether it does."""
+    rows: Rows = []
+    ours = next((item for item in results.get("signalling", ()) if item["name"] == OURS), None)
+    if ours is not None and not ours["missing"]:
+        for step in ours["steps"]:
+            load = step["load"]
+            if load["rate"] == 200:
+                rows.append(
+                    _goal("CPU a call at 200 calls/s, ms", "below 1.0", f"{step['cpu_ms']:.2f}", step["cpu_ms"] < 1)
+                )
+            if load["rate"] == 400:
+                failed = load["calls"] - load["succeeded"]
+                rows.append(_goal("failed calls at 400 calls/s", "0", str(failed), not failed))
+        size = ours["held_bytes"] / 1024
+        rows.append(_goal("memory of a held call, KiB", "below 40", f"{size:.1f}", size < 40))
+    cpu = {
+        item["name"]: {step["calls"]: step["cpu_us"] for step in item["steps"]}
+        for item in results.get("relay", ())
+        if not item["missing"]
+    }
+    for calls, mine in cpu.get(OURS, {}).items():
+        theirs = cpu.get("rtpengine", {}).get(calls)
+        if calls >= 500 and theirs:
+            rows.append(
+                _goal(
+                    f"relay CPU at {calls} calls, ours : rtpengine", "at most 1", f"{mine / theirs:.2f}", mine <= theirs
+                )
+            )
+    return rows
+
+
+def _goal(what: str, goal: str, measured: str, reached: bool) -> list[str]:
+    return [what, goal, measured, "reached" if reached else "missed"]
 
 
 def _signalling(measured: list[dict[str, Any]]) -> list[tuple[str, list[str], Rows]]:

@@ -24,8 +24,6 @@ from benchmarks.servers import (
 )
 from benchmarks.sipp import AGENT_HOST, LoadResult, Sipp
 
-#: A number of ours for each call: an agent takes one call at a time.
-CONTRACTS = 3000
 #: Talk time of a load's calls, milliseconds.
 HOLD_MS = 300
 #: After the last call: until the journal has been committed, seconds.
@@ -47,9 +45,11 @@ class Plan:
     search_step: float = 1.25
     search_runs: int = 10
     held: int = 1000
+    #: Our server has a number and an agent for each: an agent takes one call at a time.
+    contracts: int = 3000
 
 
-QUICK = Plan(rates=(50, 200, 400), seconds=3.0, search_seconds=2.0, search_bound=800, search_runs=1, held=200)
+QUICK = Plan(rates=(50, 200, 400), seconds=3.0, search_runs=0, held=200, contracts=1000)
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class Bench:
         folder = self._folder / name
         match name:
             case "b2bua":
-                return Ours(folder, self._cores, port, CONTRACTS)
+                return Ours(folder, self._cores, port, self._plan.contracts)
             case "kamailio":
                 return Kamailio(folder, self._cores, port)
             case "kamailio+rtpengine":
@@ -111,7 +111,7 @@ class Bench:
 
     def _measure(self, server: Server, port: int) -> Figures:
         figures = Figures(server.name, server.detail)
-        sipp = Sipp(server.folder, self._cores, port, target_numbers(CONTRACTS), self._fine_clock)
+        sipp = Sipp(server.folder, self._cores, port, target_numbers(self._plan.contracts), self._fine_clock)
         try:
             server.prepare()
             self._rates(server, sipp, figures)
