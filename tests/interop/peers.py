@@ -334,9 +334,17 @@ class Baresip(Child):
         return message
 
     def heard(self) -> tuple[float, float]:
-        """(frequency in Hz, share of the energy) of the last second it recorded; call it when the call is over."""
+        """(frequency in Hz, share of the energy) of the last second it recorded; call it when the call is over.
+
+        baresip 1.0 stops recording at the first hold (its issue 1496): from then on count its packets.
+        """
         files = sorted(self._recordings.glob("*-dec.wav"), key=lambda path: path.stat().st_mtime)
         return sound(files[-1]) if files else (0.0, 0.0)
+
+    def packets(self) -> tuple[int, int]:
+        """(sent, received) in its last call; call it when the call is over."""
+        counted = re.findall(r"^packets: +(\d+) +(\d+)", self.output, re.MULTILINE)
+        return (int(counted[-1][0]), int(counted[-1][1])) if counted else (0, 0)
 
     def messages(self, start: str) -> list["Traced"]:
         """The SIP messages of its trace whose first line begins so, in order."""

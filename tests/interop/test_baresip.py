@@ -209,6 +209,7 @@ async def test_agent_holds_and_resumes(server: ExchangeServer, carrier: SoftPhon
         await happens(call.ended, "the end of the call")
         await phone.event("CALL_CLOSED")
         assert phone.heard()[0] == CARRIER_TONE
+        await until(lambda: phone.packets()[1] > call.packets_sent - 5, "all of the carrier's packets at baresip")
         # a held call is a connected call: the time runs on
         was_talked(await server.record(), "caller_hung_up")
 

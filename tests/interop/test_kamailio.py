@@ -281,7 +281,7 @@ async def test_kamailio_in_front_and_baresip_behind(
 
         await phone.command("hangup")
         await happens(call.ended, "the agent's BYE at the carrier")
-        assert phone.heard()[0] == CARRIER_TONE
+        await until(lambda: phone.packets()[1] > call.packets_sent - 5, "all of the carrier's packets at baresip")
         await relayed(proxy, *NEW_CALL, *renegotiation("127.0.0.1") * 2, "BYE 127.0.0.1 in-dialog")
 
         record = await server.record()
