@@ -53,16 +53,25 @@ def supports_timer(message: Message) -> bool:
     return any("timer" in value.lower().replace(" ", "").split(",") for value in message.all("Supported"))
 
 
-class SessionTimer:
-    """Calls ``refresh`` at half the interval if refreshing is ours, else ``expired`` near its end."""
+#: A refresh that was refused is tried again, unless less than this many seconds would lie between.
+_LEAST_BETWEEN_TRIES = 16.0
 
-    __slots__ = ("_expired", "_refresh", "_timer", "_timers", "interval", "refresher")
+
+class SessionTimer:
+    """Calls ``refresh`` at half the interval if refreshing is ours, else ``expired`` near its end.
+
+    Until ``restart`` tells that a refresh succeeded, ``refresh`` is called again at half of what is left of
+    the interval, and ``expired`` at its end.
+    """
+
+    __slots__ = ("_deadline", "_expired", "_refresh", "_timer", "_timers", "interval", "refresher")
 
     def __init__(self, timers: TimerHeap, refresh: Callable[[float], None], expired: Callable[[float], None]) -> None:
         self._timers = timers
         self._refresh = refresh
         self._expired = expired
         self._timer: Timer | None = None
+        self._deadline = 0.0
         self.interval = 0
         self.refresher = Refresher.US
 
@@ -72,10 +81,21 @@ class SessionTimer:
         self.interval = interval
         self.refresher = refresher
         if refresher is Refresher.US:
-            self._timer = self._timers.start(now + interval / 2, self._refresh)
+            self._deadline = now + interval
+            self._timer = self._timers.start(now + interval / 2, self._due)
         else:
             # RFC 4028 10: the side that does not refresh sends BYE slightly before the session expires
             self._timer = self._timers.start(now + interval - min(32, interval / 3), self._expired)
+
+    def _due(self, now: float) -> None:
+        left = self._deadline - now
+        if left <= 0:
+            self._timer = None
+            self._expired(now)
+            return
+        again = left / 2 if left / 2 >= _LEAST_BETWEEN_TRIES else left
+        self._timer = self._timers.start(now + again, self._due)
+        self._refresh(now)
 
     def stop(self) -> None:
         """No more refreshing, no more expiry."""
