@@ -5,6 +5,7 @@ Every run is bounded in calls and seconds; every process that is started is ende
 
 import argparse
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import relay, report, signalling
-from benchmarks.processes import split_cores
+from benchmarks.processes import Cores, split_cores
 from benchmarks.tools import NoCompilerError, compile_c, machine, yardstick_ms
 
 SERVERS = ("b2bua", "kamailio", "kamailio+rtpengine", "sippy")
@@ -43,11 +44,12 @@ def main() -> None:
 def _run(arguments: argparse.Namespace) -> None:
     console = Console()
     cores = split_cores()
+    os.sched_setaffinity(0, cores.load)
     CACHE.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": "python -m benchmarks " + " ".join(sys.argv[1:]),
-        "machine": machine(),
+        "machine": {**machine(), "cores": str(len(cores.server | cores.load))},
         "cores": {"server": sorted(cores.server), "load": sorted(cores.load)},
         "yardstick_ms": [yardstick_ms()],
     }
@@ -56,7 +58,7 @@ def _run(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="b2bua-bench-") as name:
         folder = Path(name)
         if arguments.only != "relay":
-            results["signalling"] = _signalling(console, folder, arguments)
+            results["signalling"] = _signalling(console, folder, cores, arguments)
             results["yardstick_ms"].append(yardstick_ms())
         if arguments.only != "signalling":
             plan = relay.QUICK if arguments.quick else relay.Plan()
@@ -71,7 +73,7 @@ def _run(arguments: argparse.Namespace) -> None:
         console.print(f"updated: {arguments.update}")
 
 
-def _signalling(console: Console, folder: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def _signalling(console: Console, folder: Path, cores: Cores, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     default = SERVERS[:2] if arguments.quick else SERVERS
     names = arguments.servers.split(",") if arguments.servers else default
     fine_clock = None
@@ -80,7 +82,7 @@ def _signalling(console: Console, folder: Path, arguments: argparse.Namespace) -
     except NoCompilerError as reason:
         console.print(f"[yellow]{reason}: response times are in steps of the kernel's tick")
     plan = signalling.QUICK if arguments.quick else signalling.Plan()
-    bench = signalling.Bench(folder, CACHE, split_cores(), plan, console.print, fine_clock)
+    bench = signalling.Bench(folder, CACHE, cores, plan, console.print, fine_clock)
     return [asdict(figures) for figures in bench.run(names)]
 
 

@@ -120,11 +120,13 @@ def _signalling(measured: list[dict[str, Any]]) -> list[tuple[str, list[str], Ro
     cpu: Rows = []
     answered: Rows = []
     wrong: Rows = []
+    others: Rows = []
     for item in there:
         mine = steps[item["name"]]
         cpu.append([item["name"], *(_cpu(mine.get(rate), steps.get(OURS, {}).get(rate)) for rate in rates)])
         answered.append([item["name"], *(_times(mine.get(rate)) for rate in rates)])
         wrong.append([item["name"], *(_wrong(mine.get(rate)) for rate in rates)])
+        others.append([item["name"], *(_others(mine.get(rate)) for rate in rates)])
     columns = ["calls/s", *(f"{rate:g}" for rate in rates)]
     most: Rows = []
     for item in there:
@@ -143,6 +145,7 @@ def _signalling(measured: list[dict[str, Any]]) -> list[tuple[str, list[str], Ro
         ("CPU time of the server's processes, ms a call (in brackets: ours as a multiple of this)", columns, cpu),
         ("INVITE to 200, p50 / p99 ms", columns, answered),
         ("Failed calls / retransmissions", columns, wrong),
+        ("What others took of the machine meanwhile, share of one core", columns, others),
         (
             "Highest clean rate and memory",
             ["", "clean up to calls/s", "ours : this", "KiB a held call", "ours : this", "calls held"],
@@ -168,6 +171,10 @@ def _wrong(step: dict[str, Any] | None) -> str:
         return "not tried"
     load = step["load"]
     return f"{load['calls'] - load['succeeded']} / {load['retransmissions']}"
+
+
+def _others(step: dict[str, Any] | None) -> str:
+    return f"{step['disturbed']:.0%}" if step else "not tried"
 
 
 def _ratio(ours: dict[str, Any] | None, item: dict[str, Any], key: str) -> str:

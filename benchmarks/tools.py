@@ -38,7 +38,6 @@ def machine() -> dict[str, str]:
     flags = Path("/proc/cpuinfo").read_text(errors="replace")
     return {
         "cpu": model + (" (virtual machine)" if " hypervisor" in flags else ""),
-        "cores": str(len(os.sched_getaffinity(0))),
         "kernel": platform.release(),
         "system": _system(),
         "python": platform.python_version(),
@@ -55,6 +54,37 @@ def yardstick_ms() -> float:
             total += number
         best = min(best, time.thread_time() - began)
     return best * 1000
+
+
+class Disturbance:
+    """What else this machine did meanwhile: other processes, and what its host took away from it."""
+
+    def __init__(self) -> None:
+        self._busy, self._stolen = _busy_and_stolen()
+        self._mine = _mine()
+        self._began = time.monotonic()
+
+    def share(self, servers: float) -> float:
+        """Of one core, since the beginning; ``servers`` is the CPU time of the servers under test, seconds.
+
+        Children that are still running and no servers count as a disturbance.
+        """
+        busy, stolen = _busy_and_stolen()
+        others = (busy - self._busy) - (_mine() - self._mine) - servers
+        return max(0.0, others + stolen - self._stolen) / (time.monotonic() - self._began)
+
+
+def _busy_and_stolen() -> tuple[float, float]:
+    """CPU seconds of all cores since the machine started (proc(5): user, nice, system, irq, softirq; steal)."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    ticks = os.sysconf("SC_CLK_TCK")
+    return (sum(fields[:3]) + sum(fields[5:7])) / ticks, fields[7] / ticks
+
+
+def _mine() -> float:
+    """CPU seconds of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _system() -> str:
