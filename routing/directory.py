@@ -99,6 +99,11 @@ class Directory:
 
     def resolve(self, reader: NumberReader, dialled: str, at: datetime) -> Found | Expired | Unknown:
         """``lookup`` of what was dialled (a URI or a number), read by a trunk's rules."""
+        if dialled.startswith("sip:+"):
+            # a number in E.164 is the same by any trunk's rules, and most carriers write it so
+            written = dialled[4:].partition("@")[0].partition(";")[0]
+            if written in self.numbers:
+                return self.lookup(TargetNumber(written), at)
         number = reader.read(dialled, self.literals)
         return Unknown(None) if number is None else self.lookup(number, at)
 
