@@ -102,9 +102,10 @@ class Dialog:
             local_tag, invite.from_.tag or "", address, peer, symmetric=False,
         )  # fmt: skip
         dialog.remote_seq = invite.cseq.number
-        dialog.remote_target = _contact_uri(invite)
+        # RFC 2543 10.33: without a Contact, requests go to the From
+        dialog.remote_target = _contact_uri(invite) or invite.from_.uri
         if "Record-Route" in invite.fields:
-            dialog.route_set = invite.values("Record-Route")
+            dialog.route_set = routes_of(invite)
         return dialog
 
     @classmethod
@@ -119,7 +120,7 @@ class Dialog:
         dialog.local_seq = invite.cseq.number
         dialog.remote_target = _contact_uri(response) or invite.uri
         if "Record-Route" in response.fields:
-            dialog.route_set = response.values("Record-Route")[::-1]
+            dialog.route_set = routes_of(response)[::-1]
         return dialog
 
     def request(self, method: str, branch: str, sequence: int | None = None) -> Request:
@@ -173,6 +174,17 @@ class Dialog:
         uri = _contact_uri(message)
         if uri:
             self.remote_target = uri
+
+
+def routes_of(message: Message) -> list[str]:
+    """The Record-Route values. None of them counts if one is unreadable: nobody could be reached that way."""
+    routes = message.values("Record-Route")
+    try:
+        for route in routes:
+            SipUri.parse(NameAddr.parse(route).uri)
+    except RemoteProtocolError:
+        return []
+    return routes
 
 
 def _contact_uri(message: Message) -> str:

@@ -18,7 +18,7 @@ from b2bua.sip.server_transaction import ServerTransaction
 from b2bua.sip.session import ALLOW, ALLOWED_IN_SESSION, SDP, Session, State
 from b2bua.sip.session_timer import SessionTimerPolicy, session_expires, supports_timer
 from b2bua.sip.timers import TimerHeap, TimerSettings
-from b2bua.sip.transactions import TransactionLayer
+from b2bua.sip.transactions import TransactionLayer, stateless_tag
 from b2bua.sip.validation import (
     acceptance_fault,
     is_known_method,
@@ -195,7 +195,8 @@ class Endpoint:
         extra: list[tuple[str, str]] | None = None,
     ) -> None:
         """Answer a request without keeping any state of it (RFC 3261 section 8.2.7)."""
-        response = response_to(transaction.request, status, to_tag=self.ids.tag())
+        request = transaction.request
+        response = response_to(request, status, to_tag=stateless_tag(request))
         for name, value in extra or ():
             response.add(name, value)
         transaction.respond_statelessly(response)

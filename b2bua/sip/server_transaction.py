@@ -154,6 +154,11 @@ class ServerTransaction:
             raise LocalProtocolError("the transaction is answered and has dropped its request")
         return self._request
 
+    @property
+    def ended(self) -> bool:
+        """True once nothing can be answered any more."""
+        return self.state is State.TERMINATED
+
     # -- the user's side ---------------------------------------------------------------------------------
 
     def trying(self, now: float) -> None:

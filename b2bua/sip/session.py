@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Protocol
 
 from b2bua.sip.client_transaction import NOBODY, ClientTransaction, FailureReason
-from b2bua.sip.dialog import Dialog, LocalAddress
+from b2bua.sip.dialog import Dialog, LocalAddress, routes_of
 from b2bua.sip.errors import LocalProtocolError
 from b2bua.sip.events import (
     AckReceived,
@@ -284,8 +284,11 @@ class Session:
         self.user.layer.request(request, self.dialog.next_hop(), _InfoOwner(self, token), now)
 
     def answer_request(self, transaction: ServerTransaction, status: int, now: float) -> None:
-        """Answer an INFO that came as ``InfoReceived``."""
-        transaction.respond(self._in_dialog_response(transaction.request, status), now)
+        """Answer an INFO that came as ``InfoReceived``; what comes too late is not sent (RFC 4320 section 4.2)."""
+        if status == 408:
+            transaction.abandon()
+        elif not transaction.ended:
+            transaction.respond(self._in_dialog_response(transaction.request, status), now)
 
     @property
     def renegotiation(self) -> Renegotiation:
@@ -554,7 +557,7 @@ class Session:
         fork.local_seq = response.cseq.number
         contacts = response.contacts
         fork.remote_target = contacts[0].uri if contacts else self.dialog.remote_target
-        fork.route_set = response.values("Record-Route")[::-1]
+        fork.route_set = routes_of(response)[::-1]
         ack = fork.request("ACK", self.user.ids.branch(), fork.local_seq).encode()
         self._forks[tag] = (ack, fork.next_hop())
         self.user.layer.send(*self._forks[tag])

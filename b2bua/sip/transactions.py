@@ -268,7 +268,8 @@ class TransactionLayer:
 
 def stateless_tag(request: Request) -> str:
     """A To tag that is the same for every copy of a request (RFC 3261 section 8.2.7)."""
-    return f"{crc32(f'{request.via.branch} {request.call_id} {request.from_.tag}'.encode(errors='replace')):08x}"
+    told = f"{request.via.branch} {request.get('Call-ID')} {request.get('From')}"
+    return f"{crc32(told.encode(errors='replace')):08x}"
 
 
 def stamp_via(request: Request, hop: Hop) -> None:

@@ -73,6 +73,11 @@ def _examine(request: Request) -> Fault | None:
                 Via.parse(value)
     if "Contact" in fields:
         _check_contacts(request)
+    elif method == "INVITE" and request.to.tag is None and (request.via.branch or "").startswith("z9hG4bK"):
+        # RFC 3261 8.1.1.8; RFC 2543 had requests go to the From then
+        return Fault(400, "no Contact")
+    if "Record-Route" in fields and method == "INVITE":
+        _check_routes(request)
     if _PLAIN_URI.fullmatch(request.uri):
         return None
     uri = parse_uri(request.uri)
@@ -95,6 +100,14 @@ def _check_contacts(request: Request) -> None:
         SipUri.parse(contacts[0].uri)
     else:
         _ = request.contacts
+
+
+def _check_routes(request: Request) -> None:
+    try:
+        for route in request.values("Record-Route"):
+            SipUri.parse(NameAddr.parse(route).uri)
+    except RemoteProtocolError as error:
+        raise RemoteProtocolError(f"Record-Route: {error}") from error
 
 
 def _check_name_addr(line: str, value: NameAddr) -> None:
