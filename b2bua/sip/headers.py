@@ -18,7 +18,7 @@ _PLAIN_VIA = re.compile(
     r"SIP/2\.0/([A-Z]{2,4}) ([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,4}|[1-5][0-9]{4}))?(?:;|$)", re.ASCII
 )
 _USUAL_VIA = re.compile(
-    r"SIP/2\.0/([A-Z]{2,4}) ([A-Za-z0-9.-]+)(?::([0-9]{4}))?(;rport)?;branch=([A-Za-z0-9.!%*_+`'~-]+)(;rport)?",
+    r"SIP/2\.0/([A-Z]{2,4}) ([A-Za-z0-9.-]+)(?::([0-9]{4,5}))?(;rport)?;branch=([A-Za-z0-9.!%*_+`'~-]+)(;rport)?",
     re.ASCII,
 )
 _PLAIN_NAME_ADDR = re.compile(

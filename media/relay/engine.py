@@ -78,6 +78,7 @@ class RelayEngine:
             session.close()
         self._sessions.clear()
         self._readiness.close()
+        self._pool.close()
 
     def sweep(self, now: float) -> None:
         """About once a second: silent legs, latches, rested ports."""

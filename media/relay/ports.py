@@ -1,7 +1,9 @@
 """Pairs of UDP ports for RTP and RTCP, as bound sockets."""
 
+import ctypes
 import errno
 import ipaddress
+import os
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +15,19 @@ from media.plan import NoPortsLeft
 _TRAFFIC_CLASS: Final = 46 << 2
 #: A port that belongs to somebody else is asked for again after this long, in seconds.
 _REFUSED_SECONDS: Final = 60.0
+#: Pairs kept open for the next calls: opening, binding and closing four sockets costs a call more than its SDP.
+_MOST_SPARE: Final = 4096
+#: Below so many spare pairs the next one would be too easy to guess.
+_ENOUGH_SPARE: Final = 256
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def disconnect(fileno: int) -> None:
+    """connect(2) to AF_UNSPEC, which Python's own sockets cannot; the bound port stays."""
+    if _libc.connect(fileno, bytes(28), 28) < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
 
 
 class SocketPair(NamedTuple):
@@ -32,12 +47,14 @@ class PortPool:
     """The pairs within ``port_min`` to ``port_max`` on ``host``, a literal address.
 
     They are handed out in random order: who floods guessed ports must not meet the next call. A pair given
-    back rests ``quarantine_seconds``, so that late packets of one call never sound in another. All takes
-    constant time; ``number(bits)`` gives random bits; ``now`` is monotonic seconds.
+    back rests ``quarantine_seconds``, so that late packets of one call never sound in another, and is kept
+    open for another call; what came in meanwhile is for the next owner to discard. All takes constant time;
+    ``number(bits)`` gives random bits; ``now`` is monotonic seconds.
     """
 
     __slots__ = (
-        "_address", "_family", "_free", "_host", "_number", "_quarantine_seconds", "_resting", "in_use", "version",
+        "_address", "_family", "_free", "_host", "_kept", "_number", "_quarantine_seconds", "_resting", "_spare",
+        "in_use", "version",
     )  # fmt: skip
 
     def __init__(
@@ -59,7 +76,10 @@ class PortPool:
         self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
         first = port_min + port_min % 2
         self._free = list(range(first, port_max, 2))
-        self._resting: deque[tuple[float, int]] = deque()
+        self._spare: list[SocketPair] = []
+        self._resting: deque[tuple[float, int, SocketPair | None]] = deque()
+        #: Open pairs that nobody has: spare, or resting.
+        self._kept = 0
         self._quarantine_seconds = quarantine_seconds
         self._number = number
         #: Pairs handed out.
@@ -68,7 +88,7 @@ class PortPool:
     @property
     def free(self) -> int:
         """Pairs that can be had now."""
-        return len(self._free)
+        return len(self._free) + len(self._spare)
 
     @property
     def resting(self) -> int:
@@ -76,9 +96,13 @@ class PortPool:
         return len(self._resting)
 
     def allocate(self, now: float) -> SocketPair:
-        """Bind a pair; raises NoPortsLeft. Ports the system refuses are skipped and rest for a while."""
+        """A bound pair; raises NoPortsLeft. Ports the system refuses are skipped and rest for a while."""
         self.sweep(now)
         free = self._free
+        if len(self._spare) >= _ENOUGH_SPARE or not free:
+            spare = self._take_spare()
+            if spare is not None:
+                return spare
         for _ in range(len(free)):
             at = self._number(32) % len(free)
             port = free[at]
@@ -88,7 +112,7 @@ class PortPool:
                 pair = self._bind(port)
             except OSError as error:
                 if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                    self._rest(now + _REFUSED_SECONDS, port)
+                    self._rest(now + _REFUSED_SECONDS, port, None)
                     continue
                 # no file descriptors or memory left, or no such address: the next port fares no better
                 free.append(port)
@@ -98,21 +122,54 @@ class PortPool:
         raise NoPortsLeft
 
     def release(self, pair: SocketPair, now: float) -> None:
-        """Close the sockets; the pair rests before it is handed out again."""
-        pair.rtp.close()
-        pair.rtcp.close()
+        """The pair rests before it is handed out again."""
         self.in_use -= 1
-        self._rest(now + self._quarantine_seconds, pair.rtp_port)
+        kept: SocketPair | None = pair
+        if self._kept < _MOST_SPARE:
+            self._kept += 1
+        else:
+            _close(pair)
+            kept = None
+        self._rest(now + self._quarantine_seconds, pair.rtp_port, kept)
+
+    def close(self) -> None:
+        """Close what is kept open."""
+        for pair in (*self._spare, *(pair for _, _, pair in self._resting if pair is not None)):
+            _close(pair)
+        self._spare.clear()
+        self._resting.clear()
 
     def sweep(self, now: float) -> None:
         """Pairs that have rested are free again."""
         resting = self._resting
         while resting and resting[0][0] <= now:
-            self._free.append(resting.popleft()[1])
+            _, port, pair = resting.popleft()
+            if pair is None:
+                self._free.append(port)
+            else:
+                self._spare.append(pair)
 
-    def _rest(self, until: float, port: int) -> None:
+    def _take_spare(self) -> SocketPair | None:
+        spare = self._spare
+        while spare:
+            at = self._number(32) % len(spare)
+            pair = spare[at]
+            spare[at] = spare[-1]
+            spare.pop()
+            self._kept -= 1
+            try:
+                disconnect(pair.rtp.fileno())
+            except OSError:
+                _close(pair)
+                self._free.append(pair.rtp_port)
+                continue
+            self.in_use += 1
+            return pair
+        return None
+
+    def _rest(self, until: float, port: int, pair: SocketPair | None) -> None:
         # Two lengths of rest share one queue: one behind a longer one waits for it, which is rare and harmless.
-        self._resting.append((until, port))
+        self._resting.append((until, port, pair))
 
     def _bind(self, port: int) -> SocketPair:
         rtp = self._open(port)
@@ -135,3 +192,8 @@ class PortPool:
             opened.close()
             raise
         return opened
+
+
+def _close(pair: SocketPair) -> None:
+    pair.rtp.close()
+    pair.rtcp.close()

@@ -10,8 +10,6 @@ learned from its packets (symmetric RTP, RFC 4961). That is how a stranger could
 - only another description from the peer, with another address or another peer, opens it again.
 """
 
-import ctypes
-import os
 import socket
 from collections.abc import Callable, Mapping
 from struct import Struct
@@ -19,6 +17,7 @@ from typing import Final
 
 from media.plan import LegPlan, PayloadType
 from media.relay.loop import Readiness
+from media.relay.ports import disconnect
 from media.rtp import HEADER_SIZE
 from media.statistics import ReceiverStatistics
 
@@ -41,15 +40,6 @@ _MOST_WAITING: Final = 4096
 
 # How near a source is to what was signalled; a better one supersedes while the window is open.
 _FORMER, _FOREIGN, _SAME_PORT, _SAME_HOST, _SIGNALLED = range(5)
-
-_libc: Final = ctypes.CDLL(None, use_errno=True)
-
-
-def _disconnect(fileno: int) -> None:
-    """connect(2) to AF_UNSPEC, which Python's own sockets cannot; the bound port stays."""
-    if _libc.connect(fileno, bytes(28), 28) < 0:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
 
 
 class RtpPort:
@@ -251,7 +241,7 @@ class RtpPort:
         self.source = None
         self._rank = -1
         if self._connected:
-            _disconnect(self._socket.fileno())
+            disconnect(self._socket.fileno())
             self._connected = False
             if self._watched:
                 self._watch()
