@@ -19,6 +19,7 @@ _SPECIAL = {"call-id": "Call-ID", "cseq": "CSeq", "www-authenticate": "WWW-Authe
             "mime-version": "MIME-Version", "rseq": "RSeq", "rack": "RAck", "p-called-party-id": "P-Called-Party-ID",
             "p-asserted-identity": "P-Asserted-Identity"}  # fmt: skip
 _MOST_NAMES_REMEMBERED = 2000
+_LONGEST_NAME_REMEMBERED = 64
 #: every spelling seen, to its printed form
 NAMES: dict[str, str] = {}
 
@@ -28,10 +29,14 @@ def canonical_name(name: str) -> str:
     known = NAMES.get(name)
     if known is not None:
         return known
-    lower = name.strip(" \t").lower()
+    bare = name.strip(" \t")
+    if not bare.isascii():
+        # no header's name (RFC 3261 section 25.1), and folding its case could make it look like one
+        return bare
+    lower = bare.lower()
     canonical = _COMPACT.get(lower) or _SPECIAL.get(lower) or "-".join(part.capitalize() for part in lower.split("-"))
-    if len(NAMES) < _MOST_NAMES_REMEMBERED:
-        # bounded: a stranger may invent as many names as it likes
+    if len(NAMES) < _MOST_NAMES_REMEMBERED and len(name) <= _LONGEST_NAME_REMEMBERED:
+        # bounded: a stranger may invent as many names as it likes, and as long ones
         NAMES[name] = canonical
     return canonical
 

@@ -11,6 +11,8 @@ from b2bua.sip.message import NAMES, Message, Request, Response, canonical_name
 
 MAX_MESSAGE = 65_535
 MAX_HEADER_LINES = 256
+#: Content-Length is there and cannot be understood.
+_UNKNOWN_LENGTH = -1
 
 _FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+", re.ASCII)
@@ -39,6 +41,8 @@ def parse(data: bytes) -> Request | Response:
     message, length = _parse_head(head)
     if length is None:
         message.body = body
+    elif length == _UNKNOWN_LENGTH:
+        message.body = b""
     elif length > len(body):
         _blame(message, "Content-Length is larger than the message")
     else:
@@ -78,10 +82,13 @@ def _parse_head(head: bytes) -> tuple[Request | Response, int | None]:
 
 def _check_line_breaks(message: Message) -> None:
     """A lone CR or LF is no line break of ours, but may be one of somebody behind us."""
-    for lines in message.fields.values():
+    for name, lines in list(message.fields.items()):
+        if "\r" in name or "\n" in name:
+            del message.fields[name]
+            _blame(message, "a lone CR or LF in a header")
         for index, value in enumerate(lines):
             if "\r" in value or "\n" in value:
-                lines[index] = value.replace("\r", " ").replace("\n", " ")
+                lines[index] = value.replace("\r", " ").replace("\n", " ").strip(" \t")
                 _blame(message, "a lone CR or LF in a header")
 
 
@@ -89,10 +96,10 @@ def _content_length(message: Message, given: list[str]) -> int:
     value = given[0]
     if not (value.isascii() and value.isdigit()) or len(value) > 9:
         _blame(message, "Content-Length is no number")
-        return 0
+        return _UNKNOWN_LENGTH
     if len(given) > 1 and given.count(value) != len(given):
         _blame(message, "several Content-Length values")
-        return 0
+        return _UNKNOWN_LENGTH
     return int(value)
 
 
@@ -143,12 +150,14 @@ def _parse_odd_request_line(line: str) -> Request:
 class StreamFramer:
     """Cuts a stream into messages (RFC 3261 section 18.3). ``feed`` octets as they come."""
 
-    __slots__ = ("_buffer", "_max_message", "_searched")
+    __slots__ = ("_buffer", "_max_message", "_searched", "_waiting")
 
     def __init__(self, max_message: int = MAX_MESSAGE) -> None:
         self._buffer = bytearray()
         self._max_message = max_message
         self._searched = 0
+        #: a message whose body is not complete, and where it starts and ends in the buffer
+        self._waiting: tuple[Request | Response, int, int] | None = None
 
     @property
     def pending(self) -> int:
@@ -165,32 +174,44 @@ class StreamFramer:
         buffer += data
         found: list[Request | Response | Keepalive] = []
         while buffer:
-            if buffer[0] in b"\r\n":
-                if not self._take_line_breaks(found):
+            waiting = self._waiting
+            if waiting is None:
+                if buffer[0] in b"\r\n":
+                    if not self._take_line_breaks(found):
+                        break
+                    continue
+                waiting = self._take_head()
+                if waiting is None:
                     break
-                continue
-            end = buffer.find(b"\r\n\r\n", max(0, self._searched - 3))
-            if end < 0:
-                self._searched = len(buffer)
-                if len(buffer) > self._max_message:
-                    raise RemoteProtocolError("a header without an end", 513)
-                break
-            message, length = _parse_head(bytes(buffer[:end]))
-            if message.fault is not None and "Content-Length" in message.fault[1]:
-                # nobody knows where the next message starts
-                raise RemoteProtocolError(message.fault[1])
-            body_start = end + 4
-            body_end = body_start + (length or 0)
-            if body_end > self._max_message:
-                raise RemoteProtocolError("a message beyond the limit", 513)
+            message, body_start, body_end = waiting
             if body_end > len(buffer):
-                self._searched = end
+                self._waiting = waiting
                 break
             message.body = bytes(buffer[body_start:body_end])
             del buffer[:body_end]
+            self._waiting = None
             self._searched = 0
             found.append(message)
         return found
+
+    def _take_head(self) -> tuple[Request | Response, int, int] | None:
+        """Parse the header at the start of the buffer; None while it has no end."""
+        buffer = self._buffer
+        end = buffer.find(b"\r\n\r\n", max(0, self._searched - 3))
+        if end < 0:
+            self._searched = len(buffer)
+            if len(buffer) > self._max_message:
+                raise RemoteProtocolError("a header without an end", 513)
+            return None
+        message, length = _parse_head(bytes(buffer[:end]))
+        if length == _UNKNOWN_LENGTH:
+            # nobody knows where the next message starts
+            raise RemoteProtocolError("no usable Content-Length")
+        body_start = end + 4
+        body_end = body_start + (length or 0)
+        if body_end > self._max_message:
+            raise RemoteProtocolError("a message beyond the limit", 513)
+        return message, body_start, body_end
 
     def _take_line_breaks(self, found: list[Request | Response | Keepalive]) -> bool:
         """Line breaks between messages: two are a ping, one is a pong. False: wait for more."""
