@@ -14,7 +14,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from b2bua.sip.errors import RemoteProtocolError
-from b2bua.sip.headers import split_list, unquote_string
+from b2bua.sip.headers import quote_display, split_list, unquote_string
 from b2bua.sip.ids import IdSource
 from b2bua.sip.message import Request, Response
 from b2bua.sip.uri import SipUri
@@ -41,6 +41,11 @@ def _hash(algorithm: str, text: str) -> str:
 def _answer(algorithm: str, secret: str, nonce: str, count: str, cnonce: str, method: str, uri: str) -> str:
     """RFC 7616 section 3.4.1 with qop=auth."""
     return _hash(algorithm, f"{secret}:{nonce}:{count}:{cnonce}:auth:{_hash(algorithm, f'{method}:{uri}')}")
+
+
+def _answer_without_qop(algorithm: str, secret: str, nonce: str, method: str, uri: str) -> str:
+    """RFC 2617 section 3.2.2.1 without qop: older trunks still ask so. We answer it, and never accept it."""
+    return _hash(algorithm, f"{secret}:{nonce}:{_hash(algorithm, f'{method}:{uri}')}")
 
 
 def parse_credentials(value: str) -> dict[str, str] | None:
@@ -195,17 +200,22 @@ def answer_challenge(
             continue
         algorithm = params.get("algorithm", "MD5").upper()
         offered = [item.strip(" \t").lower() for item in params.get("qop", "").split(",")]
-        if algorithm not in ALGORITHMS or "auth" not in offered:
+        if algorithm not in ALGORITHMS or ("qop" in params and "auth" not in offered):
             continue
         realm, nonce = params.get("realm", ""), params["nonce"]
-        cnonce = f"{ids.number(64):016x}"
         secret = ha1(username, realm, password, algorithm)
-        digest = _answer(algorithm, secret, nonce, "00000001", cnonce, request.method, request.uri)
+        if "qop" in params:
+            cnonce = f"{ids.number(64):016x}"
+            digest = _answer(algorithm, secret, nonce, "00000001", cnonce, request.method, request.uri)
+            tail = f', cnonce="{cnonce}", qop=auth, nc=00000001'
+        else:
+            digest = _answer_without_qop(algorithm, secret, nonce, request.method, request.uri)
+            tail = ""
         credentials = (
-            f'Digest username="{username}", realm="{realm}", nonce="{nonce}", uri="{request.uri}", '
-            f'response="{digest}", algorithm={algorithm}, cnonce="{cnonce}", qop=auth, nc=00000001'
+            f"Digest username={quote_display(username)}, realm={quote_display(realm)}, "
+            f'nonce={quote_display(nonce)}, uri="{request.uri}", response="{digest}", algorithm={algorithm}{tail}'
         )
         if "opaque" in params:
-            credentials += f', opaque="{params["opaque"]}"'
+            credentials += f", opaque={quote_display(params['opaque'])}"
         return name, credentials
     return None

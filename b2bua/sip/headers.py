@@ -18,7 +18,8 @@ _PLAIN_VIA = re.compile(
     r"SIP/2\.0/([A-Z]{2,4}) ([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,4}|[1-5][0-9]{4}))?(?:;|$)", re.ASCII
 )
 _USUAL_VIA = re.compile(
-    r"SIP/2\.0/([A-Z]{2,4}) ([A-Za-z0-9.-]+)(?::([0-9]{4,5}))?(;rport)?;branch=([A-Za-z0-9.!%*_+`'~-]+)(;rport)?",
+    r"SIP/2\.0/([A-Z]{2,4}) ([A-Za-z0-9.-]+)(?::([0-9]{4}|[1-5][0-9]{4}))?"
+    r"(;rport)?;branch=([A-Za-z0-9.!%*_+`'~-]+)(;rport)?",
     re.ASCII,
 )
 _PLAIN_NAME_ADDR = re.compile(
@@ -28,6 +29,8 @@ _CSEQ = re.compile(r"([0-9]+)[ \t]+([A-Za-z0-9.!%*_+`'~-]+)", re.ASCII)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 #: RFC 3261 section 8.1.1.5: CSeq numbers are below 2**31.
 MAX_CSEQ = 2**31 - 1
+#: Longer values are parsed anew each time: strangers shall not fill our memory with them.
+_LONGEST_REMEMBERED = 256
 
 
 def split_outside_quotes(text: str, separator: str) -> list[str]:
@@ -111,7 +114,7 @@ class Via(NamedTuple):
             params: Params = {"branch": branch, "rport": None} if before or after else {"branch": branch}
             return cls(transport, host, int(port_text) if port_text else None, params)
         plain = _PLAIN_VIA.match(text)
-        if plain is not None and '"' not in text:
+        if plain is not None and '"' not in text and "<" not in text:
             transport, host, port_text = plain.groups()
             params = {}
             for item in text[plain.end() :].split(";") if plain.end() < len(text) else ():
@@ -167,7 +170,7 @@ class NameAddr(NamedTuple):
 
         The last few thousand values are remembered, since those of a dialog come again and again.
         """
-        return _parse_name_addr(text)
+        return _parse_name_addr(text) if len(text) <= _LONGEST_REMEMBERED else cls.parse_anew(text)
 
     @classmethod
     def parse_anew(cls, text: str) -> "NameAddr":
@@ -239,13 +242,13 @@ class CSeq(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> "CSeq":
         """Raises RemoteProtocolError, for numbers from 2**31 on too. Remembered like name-addrs."""
-        return _parse_cseq(text)
+        return _parse_cseq(text) if len(text) <= _LONGEST_REMEMBERED else cls.parse_anew(text)
 
     @classmethod
     def parse_anew(cls, text: str) -> "CSeq":
         """``parse`` without the memory."""
         number, space, method = text.partition(" ")
-        if not (space and number.isascii() and number.isdigit() and method.isalpha()):
+        if not (space and number.isascii() and number.isdigit() and method.isalpha() and method.isascii()):
             found = _CSEQ.fullmatch(text)
             if found is None:
                 raise RemoteProtocolError("a CSeq that is no number and method")
