@@ -82,8 +82,11 @@ class Registrar:
             # RFC 3261 10.3 step 6
             if contacts or request.get("Expires") != "0":
                 return Outcome(400, [])
-            self._store(username, [binding for binding in current if not _in_order(binding, request)])
+            if not all(_in_order(binding, request) for binding in current):
+                return Outcome(500, [])
+            self._store(username, [])
             return self._success(request, username, now)
+        added: list[Binding] = []
         for contact in contacts:
             seconds = self._expires(contact, request)
             if 0 < seconds < self._min:
@@ -94,12 +97,14 @@ class Registrar:
             SipUri.parse(contact.uri)
             known = _find(current, contact)
             if known is not None:
-                if not _in_order(known, request):
+                # a phone may name itself twice, and the last time counts
+                if known not in added and not _in_order(known, request):
                     # RFC 3261 10.3 step 7: an old request overtaken by a newer one
                     return Outcome(500, [])
                 current.remove(known)
             if seconds:
-                current.append(self._binding(request, contact, hop, now + seconds))
+                added.append(self._binding(request, contact, hop, now + seconds))
+                current.append(added[-1])
         if len(current) > MAX_BINDINGS:
             return Outcome(403, [("Warning", f'399 b2bua "no more than {MAX_BINDINGS} contacts"')])
         self._store(username, current)
@@ -130,6 +135,8 @@ class Registrar:
 
     def connection_closed(self, hop: Hop) -> None:
         """A stream is gone, and with it the only way to the phones that registered over it."""
+        if not hop.connection:
+            return
         for username in list(self._bindings):
             kept = [item for item in self._bindings[username] if item.hop.connection != hop.connection]
             if len(kept) != len(self._bindings[username]):
