@@ -1,0 +1,96 @@
+"""What is played: which scenario the carrier runs, which the agents' phones run, and what must be on record.
+
+``status``, ``check`` and ``headers`` are filled into a scenario where it says @STATUS@, @CHECK@, @HEADERS@.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+ANSWERED = ("answered", "caller_hung_up")
+NO_RECORD = ("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One behaviour. ``agents`` are the scenarios of the first and second agent; ``plan`` is how they are rung:
+    ``first`` alone, both in ``order``, or ``all`` at once. ``record`` is (result, end reason) of the call."""
+
+    name: str
+    caller: str
+    agents: tuple[str, ...] = ()
+    record: tuple[str, str] = NO_RECORD
+    plan: str = "first"
+    status: int = 0
+    check: str = ""
+    headers: str = ""
+    transport: str = "udp"
+    host: str = "127.0.0.2"
+    number: str = ""
+    password: str = ""
+    fill: Mapping[str, str] = field(default_factory=dict)
+
+
+def _header(pattern: str, header: str) -> str:
+    return f'<ereg regexp="{pattern}" search_in="hdr" header="{header}:" check_it="true" assign_to="ignored"/>'
+
+
+_DIVERSION = "Diversion: <sip:+4930555@carrier.example>;reason={reason};counter=1"
+_HISTORY = (
+    "History-Info: <sip:+4930555@carrier.example>;index=1,"
+    "<sip:[service]@[remote_ip];cause=408>;index=1.1;mp=1"
+)  # fmt: skip
+
+CASES = (
+    Case("basic call", "uac-basic", ("uas-basic",), ANSWERED),
+    Case("basic call over TCP", "uac-basic", ("uas-basic",), ANSWERED, transport="tcp"),
+    Case("agent hangs up", "uac-waits-for-bye", ("uas-hangs-up",), ("answered", "agent_hung_up")),
+    Case("busy agent, next answers", "uac-basic", ("uas-busy", "uas-basic"), ANSWERED, "order"),
+    Case("no answer, next answers", "uac-basic", ("uas-rings-until-cancelled", "uas-basic"), ANSWERED, "order"),
+    Case("agent declines, nobody left", "uac-refused", ("uas-declines",), ("no_agent", "nobody_available"), status=480),
+    Case("everybody busy", "uac-refused", ("uas-busy", "uas-busy"), ("no_agent", "nobody_available"), "order", 480),
+    Case("all ring, one wins", "uac-basic", ("uas-loses", "uas-basic"), ANSWERED, "all"),
+    Case("caller gives up", "uac-cancel", ("uas-rings-until-cancelled",), ("abandoned", "caller_cancelled")),
+    Case("agent's 200 crosses the CANCEL", "uac-cancel", ("uas-answers-into-cancel",),
+         ("abandoned", "caller_cancelled")),
+    Case("caller's CANCEL crosses the 200", "uac-cancel-too-late", ("uas-basic",), ANSWERED),
+    Case("lost ACK", "uac-lost-ack", ("uas-basic",), ("answered", "caller_ack_timeout")),
+    Case("lost 200", "uac-late-ack", ("uas-basic",), ANSWERED),
+    Case("forked answer", "uac-basic", ("uas-forked",), ANSWERED),
+    Case("early media", "uac-early-media", ("uas-early-media",), ANSWERED),
+    Case("INVITE without an offer", "uac-late-offer", ("uas-late-offer",), ANSWERED),
+    Case("hold and resume", "uac-hold", ("uas-held",), ANSWERED),
+    Case("re-INVITE without an offer", "uac-reinvite-without-offer", ("uas-asked-for-offer",), ANSWERED),
+    Case("UPDATE", "uac-update", ("uas-reinvited",), ANSWERED),
+    Case("glare", "uac-glare", ("uas-glare",), ANSWERED),
+    Case("INFO", "uac-info", ("uas-info",), ANSWERED),
+    Case("OPTIONS", "uac-options"),
+    Case("OPTIONS in a call", "uac-options-in-dialog", ("uas-basic",), ANSWERED),
+    Case("session timer", "uac-session-timer", ("uas-basic",), ANSWERED),
+    Case("session interval too small", "uac-refused", status=422, headers="Supported: timer\nSession-Expires: 60",
+         check=_header("90", "Min-SE")),
+    Case("no common codec", "uac-refused", ("uas-no-common-codec",), ("failed", "not_acceptable"), status=488),
+    Case("unknown number", "uac-refused", status=404, number="+49302009999"),
+    Case("expired number", "uac-refused", status=404, number="+49302009998"),
+    Case("stranger", "uac-refused", status=407, host="127.0.0.3", check=_header("Digest", "Proxy-Authenticate")),
+    Case("agent calls with a password", "uac-auth", ("uas-basic",), ANSWERED, host="127.0.0.3", password="secret"),
+    Case("wrong password", "uac-wrong-password", host="127.0.0.3", password="guess"),
+    Case("registration", "uac-register", host="127.0.0.4", password="secret"),
+    Case("registration with a wrong password", "uac-register-wrong-password", host="127.0.0.5", password="guess"),
+    Case("registration too brief", "uac-register-too-brief", host="127.0.0.5", password="secret"),
+    Case("malformed INVITE", "uac-malformed"),
+    Case("Require of the unknown", "uac-refused", status=420, headers="Require: teleportation",
+         check=_header("teleportation", "Unsupported")),
+    Case("too many hops", "uac-refused", status=483, fill={"Max-Forwards: 70": "Max-Forwards: 0"}),
+    Case("body of another kind", "uac-refused", status=415, fill={"application/sdp": "text/plain"},
+         check=_header("application/sdp", "Accept")),
+    Case("unknown scheme", "uac-refused", status=416, fill={"INVITE sip:": "INVITE isbn:"}),
+    Case("method that we do not have", "uac-method-not-allowed"),
+    Case("BYE for no call", "uac-bye-to-nobody"),
+    Case("greeting and Diversion", "uac-basic", ("uas-checks-presentation",), ANSWERED,
+         headers=_DIVERSION.format(reason="user-busy"), fill={"@LINE@": "4930555", "@KIND@": "busy"}),
+    Case("greeting and History-Info", "uac-basic", ("uas-checks-presentation",), ANSWERED, headers=_HISTORY,
+         fill={"@LINE@": "4930555", "@KIND@": "no_answer"}),
+    Case("topology hiding", "uac-basic", ("uas-checks-topology",), ANSWERED,
+         headers="Record-Route: <sip:127.0.0.2:5999;proxy-secret;lr>\nX-Carrier: proxy-secret",
+         fill={"[routes]": ""}),
+)  # fmt: skip

@@ -1,0 +1,29 @@
+"""The SIPp scenarios of ``sipp_scenarios``, all played against one server."""
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from sipp_scenarios.cases import CASES, Case
+from sipp_scenarios.run import AT_ONCE, Stage, Verdict
+
+if shutil.which("sipp") is None:
+    print("skipped: sipp is not installed (apt-get install sip-tester)")
+    pytest.skip("sipp is not installed (apt-get install sip-tester)", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Verdict]]:
+    """All cases, played some at a time."""
+    stage = Stage(CASES, tmp_path_factory.mktemp("sipp"))
+    with stage, ThreadPoolExecutor(AT_ONCE) as pool:
+        played = list(pool.map(stage.play, CASES))
+    yield {verdict.case.name: verdict for verdict in played}
+    assert stage.faults() == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_scenario(case: Case, verdicts: dict[str, Verdict]) -> None:
+    assert verdicts[case.name].faults == []
