@@ -48,7 +48,9 @@ def _run(arguments: argparse.Namespace) -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": "python -m benchmarks " + " ".join(sys.argv[1:]),
+        "command": " ".join(
+            ["python -m benchmarks", *(Path(word).name if "/" in word else word for word in sys.argv[1:])]
+        ),
         "machine": {**machine(), "cores": str(len(cores.server | cores.load))},
         "cores": {"server": sorted(cores.server), "load": sorted(cores.load)},
         "yardstick_ms": [yardstick_ms()],

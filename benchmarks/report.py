@@ -195,8 +195,17 @@ def _relay(measured: list[dict[str, Any]]) -> list[tuple[str, list[str], Rows]]:
                 [
                     f"{item['name']}, {step['calls']} calls", f"{step['packets_per_second']:,.0f}",
                     f"{step['cpu_us']:.2f}", ratio, f"{step['share']:.0%}", f"{step['loss']:.3%}",
-                    f"{step['p50_us'] / 1000:.2f} / {step['p99_us'] / 1000:.2f}",
+                    f"{step['p50_us'] / 1000:.2f} / {step['p99_us'] / 1000:.2f}", str(step["late"]),
                 ]
             )  # fmt: skip
-    columns = ["", "packets/s", "CPU us a packet", "ours : this", "of a core", "lost", "delay p50 / p99 ms"]
+    columns = [
+        "",
+        "packets/s",
+        "CPU us a packet",
+        "ours : this",
+        "of a core",
+        "lost",
+        "delay p50 / p99 ms",
+        "load late",
+    ]
     return [("RTP relay", columns, rows)]

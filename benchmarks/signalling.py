@@ -206,7 +206,11 @@ def _step(server: Server, sipp: Sipp, rate: float, seconds: float) -> Step:
 
 def _line(name: str, step: Step) -> str:
     load = step.load
-    verdict = "clean" if load.clean else f"{load.failed} failed, {load.retransmissions} retransmissions"
+    verdict = (
+        "clean"
+        if load.clean
+        else f"{load.failed} failed, {load.retransmissions} retransmissions, {load.unexpected} unexpected"
+    )
     if not load.kept_up:
         verdict += ", rate not reached"
     if step.disturbed > DISTURBED:
