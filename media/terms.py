@@ -4,10 +4,10 @@
 description gets into ours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from media.plan import STATIC_PAYLOAD_TYPES, LocalPorts, PayloadType
 from media.sdp import MediaDescription, SdpError, SessionDescription, number
@@ -28,6 +28,10 @@ _DIRECTIONS: Final[Mapping[str, tuple[bool, bool]]] = {  # attribute -> (sends, 
     "inactive": (False, False),
 }
 _DIRECTION_NAMES: Final = {bits: name for name, bits in _DIRECTIONS.items()}
+
+
+#: Longer attribute lists are not remembered.
+_REMEMBERED_ATTRIBUTES = 40
 
 
 class Terms(NamedTuple):
@@ -96,7 +100,7 @@ def read_terms(description: SessionDescription, media: MediaDescription) -> Term
     if connection is None:
         # RFC 8866 section 5.7: in the session or in every medium.
         raise SdpError("no connection line for a stream")
-    payload_types = _payload_types(media)
+    payload_types = _remembered(_payload_types, media.attributes, tuple(media.formats))
     host = _host(connection.address)
     if not payload_types or host.kind == "group":
         return None
@@ -115,13 +119,39 @@ def read_terms(description: SessionDescription, media: MediaDescription) -> Term
 
 def relayed(media: MediaDescription, terms: Terms, protocol: str, ports: LocalPorts) -> MediaDescription:
     """``media`` as the other leg gets it: the formats and direction of ``terms``, at our ``ports``."""
-    formats = {str(at): entry for at, entry in terms.payload_types.items()}
-    result = MediaDescription("audio", ports.rtp_port, protocol, formats)
+    result = MediaDescription("audio", ports.rtp_port, protocol, map(str, terms.payload_types))
     if media.bandwidth:
         result.bandwidth = [line for line in media.bandwidth if _is_bandwidth(line)]
-    attributes = result.attributes
+    result.attributes.extend(_remembered(_passing, media.attributes, tuple(terms.payload_types.values())))
+    if ports.rtcp_port != ports.rtp_port + 1:
+        result.attributes.append(f"rtcp:{ports.rtcp_port}")  # RFC 3605 section 2.1
+    result.attributes.append(terms.direction)
+    return result
+
+
+_Key = TypeVar("_Key")
+_Result = TypeVar("_Result")
+
+
+def _remembered(
+    function: Callable[[tuple[str, ...], tuple[_Key, ...]], _Result], attributes: list[str], key: tuple[_Key, ...]
+) -> _Result:
+    """What one kind of phone says of its codecs is the same in every call: ask the function's cache first.
+
+    Long lists (ICE candidates, SSRCs) never come again and would only fill it.
+    """
+    if len(attributes) > _REMEMBERED_ATTRIBUTES:
+        function = function.__wrapped__  # type: ignore[attr-defined]  # of an lru_cache
+    return function(tuple(attributes), key)
+
+
+@lru_cache(maxsize=512)
+def _passing(said: tuple[str, ...], payload_types: tuple[PayloadType, ...]) -> tuple[str, ...]:
+    """The attributes that the other leg is told: mappings of these formats, and what is about the stream itself."""
+    formats = {str(entry.number): entry for entry in payload_types}
+    attributes = []
     mapped = set()
-    for attribute in media.attributes:
+    for attribute in said:
         name, _, value = attribute.partition(":")
         if name == "rtpmap" or name == "fmtp":
             at = value.lstrip(" ").partition(" ")[0]
@@ -137,22 +167,20 @@ def relayed(media: MediaDescription, terms: Terms, protocol: str, ports: LocalPo
             if at not in mapped and entry.name:
                 suffix = f"/{entry.channels}" if entry.channels != 1 else ""
                 attributes.append(f"rtpmap:{at} {entry.name}/{entry.clock_rate}{suffix}")
-    if ports.rtcp_port != ports.rtp_port + 1:
-        attributes.append(f"rtcp:{ports.rtcp_port}")  # RFC 3605 section 2.1
-    attributes.append(terms.direction)
-    return result
+    return tuple(attributes)
 
 
-def _payload_types(media: MediaDescription) -> dict[int, PayloadType]:
-    """The formats of an RTP m-line in order; what is no payload type number is left out."""
+@lru_cache(maxsize=512)
+def _payload_types(attributes: tuple[str, ...], formats: tuple[str, ...]) -> dict[int, PayloadType]:
+    """The formats of an RTP m-line in order; what is no payload type number is left out. Shared: not to be changed."""
     named: dict[int, PayloadType] = {}
-    for attribute in media.attributes:
+    for attribute in attributes:
         if attribute.startswith("rtpmap:"):
             entry = _rtpmap(attribute[7:])
             if entry is not None:
                 named.setdefault(entry.number, entry)
     found: dict[int, PayloadType] = {}
-    for text in media.formats:
+    for text in formats:
         at = number(text, 127)
         if at is not None and at not in found:
             found[at] = named.get(at) or STATIC_PAYLOAD_TYPES.get(at) or PayloadType(at, "", 8000)

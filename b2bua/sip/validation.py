@@ -128,15 +128,19 @@ def response_fault(response: Response) -> str | None:
     if response.fault is not None:
         return response.fault[1]
     try:
+        fields = response.fields
         for name in _ONCE:
-            if len(response.fields.get(name, ())) != 1:
+            lines = fields.get(name)
+            if lines is None or len(lines) != 1:
                 return f"not exactly one {name}"
-        _ = response.via, response.cseq, response.to, response.from_
-        if len(response.values("Via")) > 1:
+        vias = fields.get("Via")
+        if vias is None or len(vias) > 1 or ("," in vias[0] and len(response.values("Via")) > 1):
             # RFC 3261 8.1.3.3: it was meant for somebody else
-            return "several Via values"
-        if response.status < 300 and response.cseq.method == "INVITE":
-            _ = response.contacts
+            return "not exactly one Via"
+        _ = response.via
+        if response.cseq.method == "INVITE" and response.status < 300:
+            # a dialog may come of it; what else is in others nobody reads
+            _ = response.to, response.from_, response.contacts
     except RemoteProtocolError as error:
         return str(error)
     return None
