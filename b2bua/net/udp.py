@@ -13,6 +13,8 @@ from b2bua.sip.hop import Hop
 
 #: Datagrams read per wake-up, so that a flood on one socket does not starve the others.
 BURST = 32
+#: When a look for a second datagram finds none, so many turns go by before the next look.
+SINGLE_TURNS = 8
 #: Bytes of kernel buffer asked for: half a second of 10,000 messages a second.
 RECEIVE_BUFFER = 4 * 1024 * 1024
 #: A larger datagram cannot be sent (65,535 less the UDP and IPv6 headers, with room to spare).
@@ -47,7 +49,7 @@ class UdpListener:
     """
 
     __slots__ = (
-        "_dual", "_fd", "_loop", "_on_datagram", "_on_unreachable", "_poll", "_scope", "_socket",
+        "_dual", "_fd", "_loop", "_on_datagram", "_on_unreachable", "_poll", "_scope", "_single_turns", "_socket",
         "_waiting", "dropped", "family", "host", "name", "port",
     )  # fmt: skip
 
@@ -62,6 +64,7 @@ class UdpListener:
         self.name = name
         self._on_datagram = on_datagram
         self._on_unreachable = on_unreachable
+        self._single_turns = 0
         self._waiting: deque[tuple[bytes, tuple[str, int] | tuple[str, int, int, int]]] = deque()
         #: Datagrams lost because the kernel's and our own buffer were full.
         self.dropped = 0
@@ -184,10 +187,17 @@ class UdpListener:
         sock = self._socket
         name = self.name
         plain = self.family == socket.AF_INET
-        for turn in range(BURST):
+        limit = BURST
+        if self._single_turns:
+            # one at a time was all there was to read lately: looking for another is a system call for nothing
+            self._single_turns -= 1
+            limit = 1
+        for turn in range(limit):
             try:
                 size, source = sock.recvfrom_into(_buffer)
             except OSError as error:
+                if turn == 1:
+                    self._single_turns = SINGLE_TURNS
                 # POLLERR wakes us with nothing to read while an error is queued
                 if error.errno not in _CAN_WAIT or turn == 0:
                     self._read_errors()
