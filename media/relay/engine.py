@@ -55,13 +55,15 @@ class RelayEngine:
     ) -> None:
         self.events: deque[MediaEvent] = deque()
         self.on_event: Callable[[], None] | None = None
-        self._pool = PortPool(host, port_min, port_max, quarantine_seconds, ids_number, advertise)
+        self._readiness = Readiness(clock)
+        self._pool = PortPool(
+            host, port_min, port_max, quarantine_seconds, ids_number, advertise, self._readiness.unwatch
+        )
         self._allocator = _Allocator(self._pool, clock)
         self._timeout_seconds = timeout_seconds
         self._number = ids_number
         self._clock = clock
         self._strict = strict
-        self._readiness = Readiness(clock)
         self._sessions: dict[str, Session] = {}
         self._relayed_before = 0
         self._dropped_before = 0

@@ -5,12 +5,16 @@ reaches it.
 """
 
 import asyncio
+import contextlib
 import select
+import socket
 from collections.abc import Callable
 from typing import Final
 
 #: Packets taken per call of the event loop: a third of a millisecond, so that signalling does not wait long.
 BATCH: Final = 64
+
+_waste: Final = bytearray(1)
 
 PacketHandler = Callable[[float], None]
 """Takes one packet from its socket; gets the batch's time in monotonic seconds."""
@@ -46,6 +50,23 @@ class Readiness:
         if fileno not in self._handlers:
             self._poll.register(fileno, select.EPOLLIN)
         self._handlers[fileno] = handler
+
+    def rest(self, opened: socket.socket) -> None:
+        """Throw away what comes from now on: a socket that waits for its next call stays registered, since
+        taking it out and in again are two system calls."""
+        fileno = opened.fileno()
+        if fileno in self._handlers:
+            receive_into = opened.recv_into
+
+            def discard(now: float) -> None:
+                with contextlib.suppress(OSError):  # nothing there, or an ICMP error: as good as thrown away
+                    receive_into(_waste)
+
+            self._handlers[fileno] = discard
+
+    def watches(self, fileno: int) -> bool:
+        """Whether packets of this socket are taken, be it to throw them away."""
+        return fileno in self._handlers
 
     def unwatch(self, fileno: int) -> None:
         """Packets stay in the socket; nothing happens if it is not watched."""

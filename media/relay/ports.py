@@ -49,12 +49,13 @@ class PortPool:
     They are handed out in random order: who floods guessed ports must not meet the next call. A pair given
     back rests ``quarantine_seconds``, so that late packets of one call never sound in another, and is kept
     open for another call; what came in meanwhile is for the next owner to discard. All takes constant time;
-    ``number(bits)`` gives random bits; ``now`` is monotonic seconds.
+    ``number(bits)`` gives random bits; ``now`` is monotonic seconds. ``before_closing`` is told the number of
+    every socket that is going to be closed.
     """
 
     __slots__ = (
-        "_address", "_family", "_free", "_host", "_kept", "_number", "_quarantine_seconds", "_resting", "_spare",
-        "in_use", "version",
+        "_address", "_before_closing", "_family", "_free", "_host", "_kept", "_number", "_quarantine_seconds",
+        "_resting", "_spare", "in_use", "version",
     )  # fmt: skip
 
     def __init__(
@@ -65,8 +66,10 @@ class PortPool:
         quarantine_seconds: float,
         number: Callable[[int], int],
         advertise: str = "",
+        before_closing: Callable[[int], None] = lambda fileno: None,
     ) -> None:
         self._host = host
+        self._before_closing = before_closing
         self._address = advertise or host
         if ipaddress.ip_address(self._address).is_unspecified:
             # in a session description that would put every call on hold (RFC 3264 section 8.4)
@@ -128,14 +131,14 @@ class PortPool:
         if self._kept < _MOST_SPARE:
             self._kept += 1
         else:
-            _close(pair)
+            self._close(pair)
             kept = None
         self._rest(now + self._quarantine_seconds, pair.rtp_port, kept)
 
     def close(self) -> None:
         """Close what is kept open."""
         for pair in (*self._spare, *(pair for _, _, pair in self._resting if pair is not None)):
-            _close(pair)
+            self._close(pair)
         self._spare.clear()
         self._resting.clear()
 
@@ -160,7 +163,7 @@ class PortPool:
             try:
                 disconnect(pair.rtp.fileno())
             except OSError:
-                _close(pair)
+                self._close(pair)
                 self._free.append(pair.rtp_port)
                 continue
             self.in_use += 1
@@ -193,7 +196,7 @@ class PortPool:
             raise
         return opened
 
-
-def _close(pair: SocketPair) -> None:
-    pair.rtp.close()
-    pair.rtcp.close()
+    def _close(self, pair: SocketPair) -> None:
+        for opened in (pair.rtp, pair.rtcp):
+            self._before_closing(opened.fileno())
+            opened.close()

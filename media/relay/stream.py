@@ -164,7 +164,7 @@ class RtpPort:
 
     def agree(self, plan: LegPlan, now: float) -> None:
         """What the last answer says of this leg; opens the port if need be."""
-        if not self._watched:
+        if not self._watched and not self._readiness.watches(self._socket.fileno()):
             self._discard_waiting()
         remote = plan.remote_rtp
         if plan.peer != self._peer_name:
@@ -190,7 +190,7 @@ class RtpPort:
         self.forward_to(None)
         if self._watched:
             self._watched = False
-            self._readiness.unwatch(self._socket.fileno())
+            self._readiness.rest(self._socket)
 
     def sweep(self, now: float) -> None:
         """Once a second: when the time for latching is over, the door is shut."""
@@ -376,7 +376,7 @@ class RtcpPort:
         self._peer = None
         if self._watched:
             self._watched = False
-            self._readiness.unwatch(self._socket.fileno())
+            self._readiness.rest(self._socket)
 
     def forward_to(self, peer: "RtcpPort | None") -> None:
         """From now on the leg's reports go to ``peer``'s leg."""
