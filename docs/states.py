@@ -53,7 +53,7 @@ MACHINES = (
         "RFC 3261 section 17.2.2 with RFC 4320. Over reliable transports timer J takes no time.",
     ),
     Machine(
-        "Session", "b2bua.sip.session", "TRANSITIONS", "INCOMING",
+        "Session", "b2bua.sip.session_states", "TRANSITIONS", "INCOMING",
         "An INVITE session of one peer, RFC 3261 sections 12 to 15. A session that we begin starts in Outgoing.",
     ),
     Machine(

@@ -33,7 +33,8 @@ from b2bua.sip.hop import Hop
 from b2bua.sip.ids import SystemIds
 from b2bua.sip.message import Message, Request, Response
 from b2bua.sip.parser import parse
-from b2bua.sip.session import Session, State
+from b2bua.sip.session import Session
+from b2bua.sip.session_states import State
 from media.sdp import Connection, MediaDescription, Origin, SdpError, SessionDescription
 from media.sdp import parse as parse_sdp
 

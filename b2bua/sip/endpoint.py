@@ -15,7 +15,8 @@ from b2bua.sip.ids import IdSource
 from b2bua.sip.message import Request, Response, response_to
 from b2bua.sip.parser import parse
 from b2bua.sip.server_transaction import ServerTransaction
-from b2bua.sip.session import ALLOW, ALLOWED_IN_SESSION, SDP, Session, State
+from b2bua.sip.session import ALLOW, ALLOWED_IN_SESSION, SDP, Session
+from b2bua.sip.session_states import State
 from b2bua.sip.session_timer import SessionTimerPolicy, session_expires, supports_timer
 from b2bua.sip.timers import TimerHeap, TimerSettings
 from b2bua.sip.transactions import TransactionLayer, stateless_tag

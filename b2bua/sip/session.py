@@ -1,15 +1,14 @@
 """An INVITE session, caller's or callee's side: RFC 3261 sections 12 to 15 on top of the transactions.
 
-The state is set by one table, ``TRANSITIONS``; re-INVITE and UPDATE have their own machine in
+The state is set by one table, that of ``session_states``; re-INVITE and UPDATE have their own machine in
 ``renegotiation``. What the peer does comes out as events of ``b2bua.sip.events``.
 """
 
 from collections.abc import Callable
-from enum import Enum
 from typing import Protocol
 
-from b2bua.sip.client_transaction import NOBODY, ClientTransaction, FailureReason
-from b2bua.sip.dialog import Dialog, LocalAddress, routes_of
+from b2bua.sip.client_transaction import ClientTransaction, FailureReason
+from b2bua.sip.dialog import Dialog, LocalAddress
 from b2bua.sip.errors import LocalProtocolError
 from b2bua.sip.events import (
     AckReceived,
@@ -22,11 +21,13 @@ from b2bua.sip.events import (
     SessionEnded,
     SipEvent,
 )
+from b2bua.sip.forks import Forks
 from b2bua.sip.hop import Hop
 from b2bua.sip.ids import IdSource
 from b2bua.sip.message import Request, Response, response_to
 from b2bua.sip.renegotiation import Renegotiation
 from b2bua.sip.server_transaction import ServerTransaction
+from b2bua.sip.session_states import TRANSITIONS, Input, State
 from b2bua.sip.session_timer import (
     Refresher,
     SessionTimer,
@@ -45,70 +46,6 @@ SDP = "application/sdp"
 
 #: RFC 3261 13.3.1.1: a proxy may drop an INVITE that hears nothing for three minutes, so ringing is repeated.
 REPEAT_RINGING_AFTER = 60.0
-
-
-class State(Enum):
-    """Where an INVITE session stands."""
-
-    INCOMING = "incoming"
-    ANSWERED = "answered"
-    ENDING = "ending"
-    OUTGOING = "outgoing"
-    CANCELLING = "cancelling"
-    CONFIRMED = "confirmed"
-    CLOSING = "closing"
-    TERMINATED = "terminated"
-
-    __hash__ = object.__hash__
-
-
-class Input(Enum):
-    """What can happen to a session: our own wishes, the peer's messages, and time."""
-
-    ANSWER = "answer"
-    REFUSE = "refuse"
-    TURN_AWAY = "turn away"
-    HANGUP = "hangup"
-    CANCEL_RECEIVED = "CANCEL received"
-    BYE_RECEIVED = "BYE received"
-    ACK_RECEIVED = "ACK received"
-    ACK_LOST = "no ACK in 64*T1"
-    SUCCESS_RECEIVED = "2xx received"
-    FAILURE_RECEIVED = "3xx-6xx or timeout"
-    PEER_LOST = "peer lost or session expired"
-    BYE_ANSWERED = "BYE answered or timed out"
-
-    __hash__ = object.__hash__  # Enum's own is a Python function, and every step asks the table
-
-
-TRANSITIONS: dict[tuple[State, Input], tuple[str, State]] = {
-    (State.INCOMING, Input.ANSWER): ("send_success", State.ANSWERED),
-    (State.INCOMING, Input.REFUSE): ("send_refusal", State.TERMINATED),
-    (State.INCOMING, Input.TURN_AWAY): ("refuse_statelessly", State.TERMINATED),
-    (State.INCOMING, Input.HANGUP): ("send_refusal", State.TERMINATED),
-    (State.INCOMING, Input.CANCEL_RECEIVED): ("note_cancel", State.TERMINATED),
-    # RFC 3261 15.1.2: a caller may also end its early dialog with BYE
-    (State.INCOMING, Input.BYE_RECEIVED): ("take_early_bye", State.TERMINATED),
-    (State.ANSWERED, Input.ACK_RECEIVED): ("note_ack", State.CONFIRMED),
-    (State.ANSWERED, Input.ACK_LOST): ("end_without_ack", State.CLOSING),
-    (State.ANSWERED, Input.BYE_RECEIVED): ("take_bye", State.TERMINATED),
-    # RFC 3261 15: the callee must not send BYE before the ACK or the end of waiting for it
-    (State.ANSWERED, Input.HANGUP): ("wait_for_ack", State.ENDING),
-    (State.ENDING, Input.ACK_RECEIVED): ("send_bye", State.CLOSING),
-    (State.ENDING, Input.ACK_LOST): ("send_bye", State.CLOSING),
-    (State.ENDING, Input.BYE_RECEIVED): ("take_bye", State.TERMINATED),
-    (State.OUTGOING, Input.SUCCESS_RECEIVED): ("confirm", State.CONFIRMED),
-    (State.OUTGOING, Input.FAILURE_RECEIVED): ("note_failure", State.TERMINATED),
-    (State.OUTGOING, Input.HANGUP): ("send_cancel", State.CANCELLING),
-    # RFC 3261 15: the 2xx crossed our CANCEL: it is answered with ACK and BYE
-    (State.CANCELLING, Input.SUCCESS_RECEIVED): ("refuse_success", State.CLOSING),
-    (State.CANCELLING, Input.FAILURE_RECEIVED): ("note_cancelled", State.TERMINATED),
-    (State.CONFIRMED, Input.BYE_RECEIVED): ("take_bye", State.TERMINATED),
-    (State.CONFIRMED, Input.HANGUP): ("send_bye", State.CLOSING),
-    (State.CONFIRMED, Input.PEER_LOST): ("end_lost_session", State.CLOSING),
-    (State.CLOSING, Input.BYE_RECEIVED): ("take_crossing_bye", State.CLOSING),
-    (State.CLOSING, Input.BYE_ANSWERED): ("forget", State.TERMINATED),
-}
 
 
 class SessionUser(Protocol):
@@ -162,7 +99,7 @@ class Session:
         self._success: UnacknowledgedSuccess | None = None
         self._renegotiation: Renegotiation | None = None
         self._ack: tuple[bytes, Hop] | None = None
-        self._forks: dict[str, tuple[bytes, Hop]] | None = None
+        self._forks: Forks | None = None
         self._progress_timer: Timer | None = None
         self._refusal: Response | None = None
         self._bye_reason = ""
@@ -512,8 +449,11 @@ class Session:
                 # RFC 3261 13.2.2.4: the ACK is sent again for every retransmitted 2xx
                 self.user.layer.send(*self._ack)
             return
-        if dialog is not None or self.state not in (State.OUTGOING, State.CANCELLING):
-            self._refuse_fork(tag, response, now)
+        if dialog is not None:
+            self._forks = self._forks or Forks(self.user, self.symmetric)
+            self._forks.refuse(dialog, tag, response, self.hop, now)
+            return
+        if self.state not in (State.OUTGOING, State.CANCELLING):
             return
         invite = self.invite
         assert invite is not None
@@ -539,31 +479,6 @@ class Session:
             ack.body = body
         self._ack = (ack.encode(), dialog.next_hop())
         self.user.layer.send(*self._ack)
-
-    def _refuse_fork(self, tag: str, response: Response, now: float) -> None:
-        """A second callee answered the forked INVITE: ACK it and end it at once (RFC 3261 section 13.2.2.4)."""
-        if self._forks is None:
-            self._forks = {}
-        known = self._forks.get(tag)
-        if known is not None:
-            self.user.layer.send(*known)
-            return
-        if len(self._forks) >= 16 or self.dialog is None:
-            return
-        fork = Dialog(
-            self.dialog.call_id, self.dialog.local, response.get("To") or "",
-            self.dialog.local_tag, tag, self.address, self.hop, self.symmetric,
-        )  # fmt: skip
-        fork.local_seq = response.cseq.number
-        contacts = response.contacts
-        fork.remote_target = contacts[0].uri if contacts else self.dialog.remote_target
-        fork.route_set = routes_of(response)[::-1]
-        ack = fork.request("ACK", self.user.ids.branch(), fork.local_seq).encode()
-        self._forks[tag] = (ack, fork.next_hop())
-        self.user.layer.send(*self._forks[tag])
-        bye = fork.request("BYE", self.user.ids.branch())
-        bye.set("Reason", 'SIP;cause=200;text="Call completed elsewhere"')
-        self.user.layer.request(bye, fork.next_hop(), NOBODY, now)
 
     def _fail(self, status: int, reason: str, response: Response | None, now: float) -> None:
         wanted = self.state is State.OUTGOING

@@ -3,7 +3,7 @@
 import pytest
 
 from b2bua.sip.events import AckReceived, InviteCancelled, InviteReceived, SessionEnded
-from b2bua.sip.session import State
+from b2bua.sip.session_states import State
 from tests.sip.ladder import ANSWER, OFFER, TCP, UDP, Ladder, Peer
 
 

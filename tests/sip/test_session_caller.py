@@ -4,7 +4,7 @@ import pytest
 
 from b2bua.sip.events import InviteFailed, ProgressReceived, SessionAnswered, SessionEnded
 from b2bua.sip.hop import Hop
-from b2bua.sip.session import State
+from b2bua.sip.session_states import State
 from tests.sip.ladder import ANSWER, OFFER, TCP, Ladder
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from b2bua.sip import client_transaction, renegotiation, server_transaction, session
+from b2bua.sip import client_transaction, renegotiation, server_transaction, session_states
 from b2bua.sip.events import (
     AckReceived,
     InfoAnswered,
@@ -19,7 +19,8 @@ from b2bua.sip.events import (
 )
 from b2bua.sip.message import Request
 from b2bua.sip.server_transaction import ServerTransaction
-from b2bua.sip.session import Session, State
+from b2bua.sip.session import Session
+from b2bua.sip.session_states import State
 from b2bua.sip.session_timer import SessionTimerPolicy
 from tests.sip.ladder import ANSWER, HELD, HOLD, OFFER, TCP, UDP, Ladder, Peer
 
@@ -36,7 +37,7 @@ STEPS = st.one_of(
 )
 
 
-def reachable(transitions: dict[tuple[State, session.Input], tuple[str, State]]) -> dict[State, set[State]]:
+def reachable(transitions: dict[tuple[State, session_states.Input], tuple[str, State]]) -> dict[State, set[State]]:
     """Where each state's inputs may lead in the end."""
     found = {state: {state} for state in State}
     for _ in State:
@@ -45,7 +46,7 @@ def reachable(transitions: dict[tuple[State, session.Input], tuple[str, State]])
     return found
 
 
-REACHABLE = reachable(session.TRANSITIONS)
+REACHABLE = reachable(session_states.TRANSITIONS)
 EXTRA = {"Session-Expires": "90;refresher=uas", "Supported": "timer", "Allow": "INVITE, UPDATE"}
 
 
@@ -217,7 +218,7 @@ def test_an_offer_is_told_before_it_is_answered() -> None:
 
 def test_every_state_of_every_table_can_be_left_but_the_last() -> None:
     for table, last in (
-        (session.TRANSITIONS, {State.TERMINATED}),
+        (session_states.TRANSITIONS, {State.TERMINATED}),
         (renegotiation.TRANSITIONS, set()),
         (client_transaction.INVITE_TRANSITIONS, {client_transaction.State.TERMINATED}),
         (client_transaction.NON_INVITE_TRANSITIONS, {client_transaction.State.TERMINATED}),

@@ -9,7 +9,7 @@ from b2bua.sip.events import (
     OfferReceived,
     SessionEnded,
 )
-from b2bua.sip.session import State
+from b2bua.sip.session_states import State
 from tests.sip.ladder import ANSWER, HELD, HOLD, OFFER, Ladder
 
 UPDATE_ALLOWED = {"Allow": "INVITE, ACK, BYE, CANCEL, UPDATE"}

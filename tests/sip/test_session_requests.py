@@ -11,7 +11,7 @@ from b2bua.sip.events import (
     SessionEnded,
 )
 from b2bua.sip.hop import Hop
-from b2bua.sip.session import State
+from b2bua.sip.session_states import State
 from tests.sip.ladder import ANSWER, OFFER, TCP, UDP, Ladder, Peer
 
 DTMF = "application/dtmf-relay"

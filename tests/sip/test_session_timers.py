@@ -3,7 +3,8 @@
 import pytest
 
 from b2bua.sip.events import InviteFailed, OfferReceived, SessionAnswered, SessionEnded
-from b2bua.sip.session import Session, State
+from b2bua.sip.session import Session
+from b2bua.sip.session_states import State
 from b2bua.sip.session_timer import SessionTimerPolicy
 from tests.sip.ladder import ANSWER, HOLD, OFFER, Ladder, Peer
 
