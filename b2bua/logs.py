@@ -22,11 +22,16 @@ def mask_number(text: str) -> str:
     return _NUMBER.sub(lambda found: f"{found[0][:4]}…{found[0][-2:]}", text)
 
 
-def _redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key, value in event.items():
+def _hide_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key in event:
         if key in _SECRET:
             event[key] = "***"
-        elif key not in _SAFE and isinstance(value, str):
+    return event
+
+
+def _cut_numbers(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if key not in _SAFE and isinstance(value, str):
             event[key] = mask_number(value)
     return event
 
@@ -38,8 +43,9 @@ def configure_logging(level: str, style: str, full_numbers: bool) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    processors.append(_hide_secrets)
     if not full_numbers:
-        processors.append(_redact)
+        processors.append(_cut_numbers)
     processors.append(structlog.processors.StackInfoRenderer())
     renderer: structlog.typing.Processor
     if style == "json":
