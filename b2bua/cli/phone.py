@@ -118,7 +118,8 @@ def answer_calls(
                 await phone.register(_split(register))
                 typer.echo(f"registered {user} at {register}")
             host, port = phone.address
-            typer.echo(f"waiting for calls at sip:{user}@{host}:{port}")
+            shown = f"[{host}]" if ":" in host else host
+            typer.echo(f"waiting for calls at sip:{user}@{shown}:{port}")
             count = 0
             while not calls or count < calls:
                 call = await over.get()

@@ -188,7 +188,8 @@ class SoftPhone:
         self.trace: list[Trace] = []
         self.ids = SystemIds()
         self._password = password
-        self._domain = domain or host
+        # RFC 3261 19.1.1: an IPv6 address stands in brackets in a URI
+        self._domain = domain or (f"[{host}]" if ":" in host else host)
         self._transport = transport
         self._on_call = on_call
         self._endpoint = Endpoint({}, self.ids, product="b2bua phone")
