@@ -154,18 +154,12 @@ class PortPool:
 
     def _take_spare(self) -> SocketPair | None:
         spare = self._spare
-        while spare:
+        if spare:
             at = self._number(32) % len(spare)
             pair = spare[at]
             spare[at] = spare[-1]
             spare.pop()
             self._kept -= 1
-            try:
-                disconnect(pair.rtp.fileno())
-            except OSError:
-                self._close(pair)
-                self._free.append(pair.rtp_port)
-                continue
             self.in_use += 1
             return pair
         return None

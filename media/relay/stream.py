@@ -191,6 +191,11 @@ class RtpPort:
         if self._watched:
             self._watched = False
             self._readiness.rest(self._socket)
+        if self._connected:
+            # whoever has the port next must not inherit this leg
+            self._connected = False
+            disconnect(self._socket.fileno())
+            self._send_to(self.source)
 
     def sweep(self, now: float) -> None:
         """Once a second: when the time for latching is over, the door is shut."""
