@@ -49,10 +49,14 @@ def configure_logging(level: str, style: str, full_numbers: bool) -> None:
     processors.append(structlog.processors.StackInfoRenderer())
     renderer: structlog.typing.Processor
     if style == "json":
-        processors.append(structlog.processors.dict_tracebacks)
+        # without the frames' local variables: those are messages, numbers and credentials, in full
+        transform = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        processors.append(structlog.processors.ExceptionRenderer(transform))
         renderer = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*processors, renderer],
