@@ -13,7 +13,8 @@ NO_RECORD = ("", "")
 @dataclass(frozen=True, slots=True)
 class Case:
     """One behaviour. ``agents`` are the scenarios of the first and second agent; ``plan`` is how they are rung:
-    ``first`` alone, both in ``order``, or ``all`` at once. ``record`` is (result, end reason) of the call."""
+    ``first`` alone, both in ``order``, or ``all`` at once. ``record`` is (result, end reason) of the call, and
+    ``answers`` who has it."""
 
     name: str
     caller: str
@@ -23,11 +24,12 @@ class Case:
     status: int = 0
     check: str = ""
     headers: str = ""
-    transport: str = "udp"
+    listener: str = "udp"
     host: str = "127.0.0.2"
     number: str = ""
     password: str = ""
     fill: Mapping[str, str] = field(default_factory=dict)
+    answers: str = "first"
 
 
 def _header(pattern: str, header: str) -> str:
@@ -42,13 +44,15 @@ _HISTORY = (
 
 CASES = (
     Case("basic call", "uac-basic", ("uas-basic",), ANSWERED),
-    Case("basic call over TCP", "uac-basic", ("uas-basic",), ANSWERED, transport="tcp"),
+    Case("basic call over TCP", "uac-basic", ("uas-basic",), ANSWERED, listener="tcp"),
     Case("agent hangs up", "uac-waits-for-bye", ("uas-hangs-up",), ("answered", "agent_hung_up")),
-    Case("busy agent, next answers", "uac-basic", ("uas-busy", "uas-basic"), ANSWERED, "order"),
-    Case("no answer, next answers", "uac-basic", ("uas-rings-until-cancelled", "uas-basic"), ANSWERED, "order"),
+    Case("busy agent, next answers", "uac-basic", ("uas-busy", "uas-basic"), ANSWERED, "order",
+         answers="second"),
+    Case("no answer, next answers", "uac-basic", ("uas-rings-until-cancelled", "uas-basic"), ANSWERED, "order",
+         answers="second"),
     Case("agent declines, nobody left", "uac-refused", ("uas-declines",), ("no_agent", "nobody_available"), status=480),
     Case("everybody busy", "uac-refused", ("uas-busy", "uas-busy"), ("no_agent", "nobody_available"), "order", 480),
-    Case("all ring, one wins", "uac-basic", ("uas-loses", "uas-basic"), ANSWERED, "all"),
+    Case("all ring, one wins", "uac-basic", ("uas-loses", "uas-basic"), ANSWERED, "all", answers="second"),
     Case("caller gives up", "uac-cancel", ("uas-rings-until-cancelled",), ("abandoned", "caller_cancelled")),
     Case("agent's 200 crosses the CANCEL", "uac-cancel", ("uas-answers-into-cancel",),
          ("abandoned", "caller_cancelled")),

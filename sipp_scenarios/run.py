@@ -9,7 +9,6 @@ The exit code is the verdict. Of a case that failed, the messages are kept and t
 
 import argparse
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -29,52 +28,12 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from accounting.records import CallRecord  # noqa: E402 - after the path, so that the script runs from anywhere
-from accounting.store import open_engine, read_calls  # noqa: E402
 from sipp_scenarios.cases import CASES, NO_RECORD, Case  # noqa: E402
+from tests.interop.server import Server, free_port  # noqa: E402
 
-SERVER = "127.0.0.1"
 AGENTS = "127.0.0.10"
 AT_ONCE = 6
 PATIENCE = 40
-_B2BUA = (sys.executable, "-c", "from b2bua.cli import main; main()")
-
-CONFIG = """\
-[server]
-domain = "service.example"
-
-[[listeners]]
-name = "udp"
-transport = "udp"
-host = "127.0.0.1"
-port = {port}
-
-[[listeners]]
-name = "tcp"
-transport = "tcp"
-host = "127.0.0.1"
-port = {port}
-
-[[trunks]]
-name = "carrier"
-sources = ["127.0.0.2/32"]
-
-[media]
-port_min = {media}
-port_max = {media_end}
-
-[sip]
-t1_ms = 100
-
-[database]
-url = "sqlite:///{folder}/b2bua.db"
-
-[logging]
-level = "debug"
-format = "json"
-
-[web]
-host = ""
-"""
 
 BUSINESS = """\
 [[tariffs]]
@@ -141,7 +100,6 @@ class Stage:
 
     def __init__(self, cases: Sequence[Case], folder: Path) -> None:
         self.folder = folder
-        self.port = free_port(SERVER)
         self.numbers = {case.name: case.number or f"+4930200{index:04d}" for index, case in enumerate(cases)}
         self.agents: dict[str, tuple[int, int]] = {}
         business = [BUSINESS]
@@ -151,57 +109,21 @@ class Stage:
             plan = _PLANS[case.plan].format(index=index)
             number = f"+4930200{index:04d}"
             business.append(CASE.format(index=index, first=first, second=second, number=number, plan=plan))
-        (folder / "contracts.toml").write_text("".join(business), encoding="utf-8")
-        media = 20_000 + self.port % 20_000
-        self.config = folder / "b2bua.toml"
-        self.config.write_text(CONFIG.format(port=self.port, folder=folder, media=media, media_end=media + 1000))
-        self.log = folder / "server.log"
-        self._server: subprocess.Popen[bytes] | None = None
+        self.server = Server(folder, "".join(business))
 
     def __enter__(self) -> Self:
-        imported = subprocess.run(
-            [*_B2BUA, "import", str(self.folder / "contracts.toml"), "--config", str(self.config)],
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        if imported.returncode:
-            raise SystemExit(f"the import of the contracts fails:\n{imported.stderr}")
-        with self.log.open("wb") as log:
-            self._server = subprocess.Popen([*_B2BUA, "run", "--config", str(self.config)], stdout=log, stderr=log)
-        deadline = time.monotonic() + 30
-        while '"ready"' not in self.log.read_text(errors="replace"):
-            if self._server.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"the server does not start:\n{self.log.read_text(errors='replace')}")
-            time.sleep(0.05)
+        self.server.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        server = self._server
-        if server is not None and server.poll() is None:
-            server.send_signal(signal.SIGTERM)
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-
-    def faults(self) -> list[str]:
-        """What is wrong with the server itself, once it has ended."""
-        faults = []
-        if self._server is not None and self._server.returncode:
-            faults.append(f"the server ended with exit code {self._server.returncode}")
-        if "Traceback" in self.log.read_text(errors="replace"):
-            faults.append("the server's log has a traceback")
-        return faults
+        self.server.__exit__(kind, error, trace)
 
     def record(self, case: Case) -> CallRecord | None:
         """What is on record of a case's call."""
-        engine = open_engine(f"sqlite:///{self.folder}/b2bua.db")
-        with engine.connect() as connection:
-            calls = read_calls(connection)
-        engine.dispose()
-        return next((call for call in calls if call.target_number == self.numbers[case.name]), None)
+        number = self.numbers[case.name]
+        return next((call for call in self.server.calls() if call.target_number == number), None)
 
     def play(self, case: Case) -> Verdict:
         """Run the SIPps of one case and judge them."""
@@ -213,8 +135,10 @@ class Stage:
             self._start(folder, scenario, case, AGENTS, port, f"agent{index}")
             for index, (scenario, port) in enumerate(zip(case.agents, ports, strict=False), 1)
         ]
-        server = f"{SERVER}:{self.port}"
-        caller = self._start(folder, case.caller, case, case.host, free_port(case.host), "caller", server)
+        for port, _ in zip(ports, case.agents, strict=False):
+            wait_bound(AGENTS, port)
+        host, free = self.server.address(case.listener)
+        caller = self._start(folder, case.caller, case, case.host, free_port(case.host), "caller", f"{host}:{free}")
         faults = []
         for name, process in (("caller", caller), *((f"agent {at}", agent) for at, agent in enumerate(agents, 1))):
             try:
@@ -224,7 +148,7 @@ class Stage:
                 process.wait()
                 code = -1
             if code:
-                faults.append(f"{name}: SIPp ended with {code}")
+                faults.append(f"{name}: SIPp ended with {code}, see {folder}")
         faults += self._judge_record(case)
         return Verdict(case, faults, time.monotonic() - began)
 
@@ -239,8 +163,15 @@ class Stage:
         faults = []
         if found != case.record:
             faults.append(f"on record {found}, not {case.record}")
-        if record is not None and record.billable == bool(case.password):
-            faults.append(f"billable is {record.billable}")
+        if record is not None:
+            # what an agent's own phone calls is nobody's to pay; and only what was answered costs anything
+            if record.billable == bool(case.password):
+                faults.append(f"billable is {record.billable}")
+            answered = case.record[0] == "answered"
+            if (record.talked_ns > 0) != answered:
+                faults.append(f"talked for {record.talked_ns} ns")
+            elif answered and not record.agent.startswith(case.answers):
+                faults.append(f"{record.agent} answered, not {case.answers}")
         return faults
 
     def _start(
@@ -255,7 +186,7 @@ class Stage:
             "-trace_err", "-error_file", str(folder / f"{name}.errors"), "-mi", host,
         ]  # fmt: skip
         if server:
-            command += ["-t", "t1" if case.transport == "tcp" else "u1"]
+            command += ["-t", "t1" if case.listener == "tcp" else "u1"]
             if case.password:
                 # the credentials are for the Request-URI (RFC 7616 section 3.4.6)
                 registers = scenario.startswith("uac-register")
@@ -276,20 +207,13 @@ def filled(text: str, case: Case) -> str:
     return text.replace("      @HEADERS@\n", f"      {headers}\n" if headers else "")
 
 
-def free_port(host: str) -> int:
-    """A port of this address that nobody has, neither over UDP nor over TCP."""
-    while True:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram,
-        ):
-            stream.bind((host, 0))
-            port = int(stream.getsockname()[1])
-            try:
-                datagram.bind((host, port))
-            except OSError:
-                continue
-            return port
+def wait_bound(host: str, port: int) -> None:
+    """Wait until somebody has a UDP port of an IPv4 address; where the kernel does not tell, for a moment."""
+    table = Path("/proc/net/udp")
+    wanted = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
+    deadline = time.monotonic() + (5.0 if table.exists() else 0.2)
+    while time.monotonic() < deadline and not (table.exists() and wanted in table.read_text()):
+        time.sleep(0.01)
 
 
 def main() -> int:
@@ -323,8 +247,8 @@ def main() -> int:
         said = "[red]" + "; ".join(verdict.faults) if verdict.faults else "[green]✔"
         table.add_row(case.name, case.caller, ", ".join(case.agents), f"{verdict.seconds:.1f}", said)
     console.print(table)
-    faults = [fault for verdict in verdicts for fault in verdict.faults] + stage.faults()
-    for fault in stage.faults():
+    faults = [fault for verdict in verdicts for fault in verdict.faults] + stage.server.faults()
+    for fault in stage.server.faults():
         console.print(f"[red]{fault}")
     if faults:
         console.print(f"messages and logs: {folder}")

@@ -21,7 +21,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ver
     with stage, ThreadPoolExecutor(AT_ONCE) as pool:
         played = list(pool.map(stage.play, CASES))
     yield {verdict.case.name: verdict for verdict in played}
-    assert stage.faults() == []
+    assert stage.server.faults() == []
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

@@ -12,7 +12,7 @@ import pytest
 from b2bua.sip.errors import RemoteProtocolError
 from b2bua.sip.message import Message, Response
 from b2bua.sip.parser import parse
-from sipp_scenarios.run import Stage
+from tests.interop.server import Server
 from tests.sip.test_torture import MESSAGES, TORTURE, judge
 
 #: Where answers go: the sent-by ports of the messages (RFC 3261 section 18.2.2); most have no rport.
@@ -22,8 +22,8 @@ HOST = f"127.88.{os.getpid() % 250 + 1}.{os.getpid() // 250 % 250 + 1}"
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage((), tmp_path_factory.mktemp("torture")) as running:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("torture"), "") as running:
         yield running
     assert running.faults() == []
 
@@ -52,14 +52,14 @@ def _received(sockets: list[socket.socket], seconds: float) -> Iterator[Message]
                 pytest.fail("the server sent what is no SIP")
 
 
-def _is_alive(stage: Stage, sockets: list[socket.socket]) -> bool:
+def _is_alive(server: Server, sockets: list[socket.socket]) -> bool:
     name = f"alive-{time.monotonic_ns()}"
     options = (
         f"OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {HOST}:5060;branch=z9hG4bK{name};rport\r\n"
         f"From: <sip:a@{HOST}>;tag=1\r\nTo: <sip:127.0.0.1>\r\nCall-ID: {name}\r\nCSeq: 1 OPTIONS\r\n"
         "Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
     )
-    sockets[0].sendto(options.encode(), ("127.0.0.1", stage.port))
+    sockets[0].sendto(options.encode(), server.address())
     # answers to the torture message before may still come
     return any(message.get("Call-ID") == name for message in _until(sockets, name))
 
@@ -76,9 +76,9 @@ def _expects_answer(entry: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("entry", MESSAGES, ids=[entry["name"] for entry in MESSAGES])
-def test_over_udp(entry: dict[str, Any], stage: Stage, sockets: list[socket.socket]) -> None:
+def test_over_udp(entry: dict[str, Any], server: Server, sockets: list[socket.socket]) -> None:
     data = (TORTURE / entry["file"]).read_bytes()
-    sockets[0].sendto(data, ("127.0.0.1", stage.port))
+    sockets[0].sendto(data, server.address())
     statuses = []
     for message in _received(sockets, 2.0 if _expects_answer(entry) else 0.2):
         if isinstance(message, Response) and not (message.get("Call-ID") or "").startswith("alive-"):
@@ -86,14 +86,14 @@ def test_over_udp(entry: dict[str, Any], stage: Stage, sockets: list[socket.sock
             if message.status >= 200:
                 break
     judge(entry, [status for status in statuses if status >= 200])
-    assert _is_alive(stage, sockets)
+    assert _is_alive(server, sockets)
 
 
 @pytest.mark.parametrize("entry", MESSAGES, ids=[entry["name"] for entry in MESSAGES])
-def test_over_tcp(entry: dict[str, Any], stage: Stage, sockets: list[socket.socket]) -> None:
+def test_over_tcp(entry: dict[str, Any], server: Server, sockets: list[socket.socket]) -> None:
     data = (TORTURE / entry["file"]).read_bytes()
     received = b""
-    with socket.create_connection(("127.0.0.1", stage.port), timeout=5) as stream:
+    with socket.create_connection(server.address("tcp"), timeout=5) as stream:
         stream.sendall(data)
         stream.settimeout(1.0 if _expects_answer(entry) else 0.2)
         try:
@@ -108,4 +108,4 @@ def test_over_tcp(entry: dict[str, Any], stage: Stage, sockets: list[socket.sock
         assert isinstance(answer, Response)
         if entry["name"] not in ("clerr", "ncl", "mcl01") and answer.status >= 200:
             judge(entry, [answer.status])
-    assert _is_alive(stage, sockets)
+    assert _is_alive(server, sockets)
