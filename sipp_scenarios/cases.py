@@ -14,7 +14,7 @@ NO_RECORD = ("", "")
 class Case:
     """One behaviour. ``agents`` are the scenarios of the first and second agent; ``plan`` is how they are rung:
     ``first`` alone, both in ``order``, or ``all`` at once. ``record`` is (result, end reason) of the call, and
-    ``answers`` who has it."""
+    ``answers`` who has it. ``over_connection`` is what a phone plays that has registered over TCP, when called."""
 
     name: str
     caller: str
@@ -30,6 +30,7 @@ class Case:
     password: str = ""
     fill: Mapping[str, str] = field(default_factory=dict)
     answers: str = "first"
+    over_connection: str = ""
 
 
 def _header(pattern: str, header: str) -> str:
@@ -50,19 +51,31 @@ CASES = (
          answers="second"),
     Case("no answer, next answers", "uac-basic", ("uas-rings-until-cancelled", "uas-basic"), ANSWERED, "order",
          answers="second"),
+    Case("phone without a sign of life, next answers", "uac-basic", ("uas-silent", "uas-basic"), ANSWERED, "order",
+         answers="second"),
+    Case("agent redirects, next answers", "uac-basic", ("uas-redirects", "uas-basic"), ANSWERED, "order",
+         answers="second"),
+    Case("registered phone over TCP", "uac-basic", (), ANSWERED, "phone", answers="phone", over_connection="uas-basic"),
+    Case("basic call over IPv6", "uac-basic", ("uas-basic",), ANSWERED, listener="udp6", host="::1",
+         fill={"o=- 1 1 IN IP[local_ip_type] [local_ip]": "o=- 1 1 IN IP4 127.0.0.2"}),
     Case("agent declines, nobody left", "uac-refused", ("uas-declines",), ("no_agent", "nobody_available"), status=480),
     Case("everybody busy", "uac-refused", ("uas-busy", "uas-busy"), ("no_agent", "nobody_available"), "order", 480),
     Case("all ring, one wins", "uac-basic", ("uas-loses", "uas-basic"), ANSWERED, "all", answers="second"),
     Case("caller gives up", "uac-cancel", ("uas-rings-until-cancelled",), ("abandoned", "caller_cancelled")),
+    Case("BYE while ringing", "uac-bye-while-ringing", ("uas-rings-until-cancelled",),
+         ("abandoned", "caller_cancelled")),
     Case("agent's 200 crosses the CANCEL", "uac-cancel", ("uas-answers-into-cancel",),
          ("abandoned", "caller_cancelled")),
     Case("caller's CANCEL crosses the 200", "uac-cancel-too-late", ("uas-basic",), ANSWERED),
     Case("lost ACK", "uac-lost-ack", ("uas-basic",), ("answered", "caller_ack_timeout")),
     Case("lost 200", "uac-late-ack", ("uas-basic",), ANSWERED),
+    Case("INVITE by two ways", "uac-forked-to-us", ("uas-basic",), ANSWERED),
     Case("forked answer", "uac-basic", ("uas-forked",), ANSWERED),
     Case("early media", "uac-early-media", ("uas-early-media",), ANSWERED),
     Case("INVITE without an offer", "uac-late-offer", ("uas-late-offer",), ANSWERED),
     Case("hold and resume", "uac-hold", ("uas-held",), ANSWERED),
+    Case("agent holds and resumes", "uac-held", ("uas-holds",), ANSWERED),
+    Case("re-INVITE refused", "uac-reinvite-refused", ("uas-refuses-reinvite",), ANSWERED),
     Case("re-INVITE without an offer", "uac-reinvite-without-offer", ("uas-asked-for-offer",), ANSWERED),
     Case("UPDATE", "uac-update", ("uas-reinvited",), ANSWERED),
     Case("glare", "uac-glare", ("uas-glare",), ANSWERED),
@@ -94,6 +107,10 @@ CASES = (
          headers=_DIVERSION.format(reason="user-busy"), fill={"@LINE@": "4930555", "@KIND@": "busy"}),
     Case("greeting and History-Info", "uac-basic", ("uas-checks-presentation",), ANSWERED, headers=_HISTORY,
          fill={"@LINE@": "4930555", "@KIND@": "no_answer"}),
+    Case("anonymous caller", "uac-basic", ("uas-checks-topology",), ANSWERED,
+         headers="Privacy: id\nP-Asserted-Identity: <sip:+4940123456@carrier.example>",
+         fill={'<sip:+4940123456@carrier.example>;tag': '"Anonymous" <sip:anonymous@anonymous.invalid>;tag',
+               "proxy-secret|": "4940123456|"}),
     Case("topology hiding", "uac-basic", ("uas-checks-topology",), ANSWERED,
          headers="Record-Route: <sip:127.0.0.2:5999;proxy-secret;lr>\nX-Carrier: proxy-secret",
          fill={"[routes]": ""}),

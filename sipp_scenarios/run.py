@@ -29,7 +29,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from accounting.records import CallRecord  # noqa: E402 - after the path, so that the script runs from anywhere
 from sipp_scenarios.cases import CASES, NO_RECORD, Case  # noqa: E402
-from tests.interop.server import Server, free_port  # noqa: E402
+from tests.interop.server import Server, free_port, has_ipv6  # noqa: E402
 
 AGENTS = "127.0.0.10"
 AT_ONCE = 6
@@ -65,6 +65,11 @@ id = "second{index}"
 name = "Second"
 endpoints = [{{ contact = "sip:second@127.0.0.10:{second}" }}]
 
+[[agents]]
+id = "phone{index}"
+name = "Phone"
+endpoints = [{{ username = "phone{index}", password = "secret" }}]
+
 [[groups]]
 id = "both{index}"
 name = "Both"
@@ -82,17 +87,19 @@ tariff = "minute"
 _PLANS = {
     "first": '{{ agent = "first{index}", ring_seconds = 10 }}',
     "order": '{{ group = "both{index}", strategy = "in_order", ring_seconds = 2 }}',
+    "phone": '{{ agent = "phone{index}", ring_seconds = 10 }}',
     "all": '{{ group = "both{index}", strategy = "ring_all", ring_seconds = 10 }}',
 }
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What came of a case: no ``faults`` is good."""
+    """What came of a case: no ``faults`` is good; ``skipped`` says why it was not played."""
 
     case: Case
     faults: list[str]
     seconds: float = 0.0
+    skipped: str = ""
 
 
 class Stage:
@@ -128,6 +135,8 @@ class Stage:
     def play(self, case: Case) -> Verdict:
         """Run the SIPps of one case and judge them."""
         began = time.monotonic()
+        if skipped := why_not(case):
+            return Verdict(case, [], skipped=skipped)
         folder = self.folder / case.name.replace(" ", "-").replace("'", "")
         folder.mkdir()
         ports = self.agents[case.name]
@@ -137,8 +146,9 @@ class Stage:
         ]
         for port, _ in zip(ports, case.agents, strict=False):
             wait_bound(AGENTS, port)
-        host, free = self.server.address(case.listener)
-        caller = self._start(folder, case.caller, case, case.host, free_port(case.host), "caller", f"{host}:{free}")
+        if case.over_connection:
+            agents.append(self._register(folder, case))
+        caller = self._call(folder, case)
         faults = []
         for name, process in (("caller", caller), *((f"agent {at}", agent) for at, agent in enumerate(agents, 1))):
             try:
@@ -151,6 +161,23 @@ class Stage:
                 faults.append(f"{name}: SIPp ended with {code}, see {folder}")
         faults += self._judge_record(case)
         return Verdict(case, faults, time.monotonic() - began)
+
+    def _register(self, folder: Path, case: Case) -> "subprocess.Popen[bytes]":
+        """A phone with a connection of its own; returns once it is registered."""
+        host, port = self.server.address("tcp")
+        called = folder / f"called-{case.over_connection}.xml"
+        called.write_text(scenario_text(case.over_connection, case), encoding="utf-8")
+        username = f"phone{list(self.numbers).index(case.name)}"
+        phone = self._start(
+            folder, "uac-phone", case, AGENTS, free_port(AGENTS), "phone", f"{host}:{port}",
+            "-t", "t1", "-au", username, "-ap", "secret", "-auth_uri", "service.example", "-s", username,
+            "-oocsf", str(called),
+        )  # fmt: skip
+        messages = folder / "phone.messages"
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and not (messages.exists() and "SIP/2.0 200" in messages.read_text()):
+            time.sleep(0.02)
+        return phone
 
     def _judge_record(self, case: Case) -> list[str]:
         deadline = time.monotonic() + 5
@@ -174,26 +201,42 @@ class Stage:
                 faults.append(f"{record.agent} answered, not {case.answers}")
         return faults
 
+    def _call(self, folder: Path, case: Case) -> "subprocess.Popen[bytes]":
+        host, port = self.server.address(case.listener)
+        server = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        options = ["-t", "t1" if case.listener == "tcp" else "u1"]
+        if case.password:
+            # the credentials are for the Request-URI (RFC 7616 section 3.4.6)
+            registers = case.caller.startswith("uac-register")
+            uri = "service.example" if registers else f"{self.numbers[case.name]}@{server}"
+            options += ["-au", "carla", "-ap", case.password, "-auth_uri", uri]
+        return self._start(folder, case.caller, case, case.host, free_port(case.host), "caller", server, *options)
+
     def _start(
-        self, folder: Path, scenario: str, case: Case, host: str, port: int, name: str, server: str = ""
+        self, folder: Path, scenario: str, case: Case, host: str, port: int, name: str, *options: str
     ) -> "subprocess.Popen[bytes]":
         path = folder / f"{name}-{scenario}.xml"
-        path.write_text(filled((HERE / f"{scenario}.xml").read_text(encoding="utf-8"), case), encoding="utf-8")
+        path.write_text(scenario_text(scenario, case), encoding="utf-8")
         command = [
-            "sipp", *([server] if server else []), "-sf", str(path), "-i", host, "-p", str(port), "-m", "1",
+            "sipp", "-sf", str(path), "-i", host, "-p", str(port), "-m", "1",
             "-s", self.numbers[case.name], "-nostdin", "-timeout", f"{PATIENCE}s", "-timeout_error",
             "-trace_msg", "-message_file", str(folder / f"{name}.messages"),
-            "-trace_err", "-error_file", str(folder / f"{name}.errors"), "-mi", host,
+            "-trace_err", "-error_file", str(folder / f"{name}.errors"),
+            # the relay speaks IPv4
+            "-mi", "127.0.0.2" if ":" in host else host, *options,
         ]  # fmt: skip
-        if server:
-            command += ["-t", "t1" if case.listener == "tcp" else "u1"]
-            if case.password:
-                # the credentials are for the Request-URI (RFC 7616 section 3.4.6)
-                registers = scenario.startswith("uac-register")
-                uri = "service.example" if registers else f"{self.numbers[case.name]}@{server}"
-                command += ["-au", "carla", "-ap", case.password, "-auth_uri", uri]
         with (folder / f"{name}.screen").open("wb") as screen:
             return subprocess.Popen(command, stdout=screen, stderr=screen, cwd=folder)
+
+
+def why_not(case: Case) -> str:
+    """Why a case cannot be played here; empty if it can."""
+    return "there is no IPv6 here" if ":" in case.host and not has_ipv6() else ""
+
+
+def scenario_text(scenario: str, case: Case) -> str:
+    """A scenario's file, with the case's words in it."""
+    return filled((HERE / f"{scenario}.xml").read_text(encoding="utf-8"), case)
 
 
 def filled(text: str, case: Case) -> str:
@@ -245,6 +288,8 @@ def main() -> int:
     for verdict in verdicts:
         case = verdict.case
         said = "[red]" + "; ".join(verdict.faults) if verdict.faults else "[green]✔"
+        if verdict.skipped:
+            said = f"[yellow]skipped: {verdict.skipped}"
         table.add_row(case.name, case.caller, ", ".join(case.agents), f"{verdict.seconds:.1f}", said)
     console.print(table)
     faults = [fault for verdict in verdicts for fault in verdict.faults] + stage.server.faults()

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +16,8 @@ from accounting.store import open_engine, read_calls
 
 #: How long it may take to start, and to end when nobody is talking, seconds.
 PATIENCE = 30.0
+#: Where the carrier's calls come from.
+CARRIERS = ("127.0.0.2", "::1")
 _B2BUA = (sys.executable, "-c", "from b2bua.cli import main; main()")
 _SIGNS = ("Traceback", '"exc_type"', '"level": "critical"', '"level": "error"')
 
@@ -32,7 +35,7 @@ domain = "service.example"
 
 [[trunks]]
 name = "carrier"
-sources = ["127.0.0.2/32", "::1/128"]
+sources = {carriers}
 
 [media]
 port_min = {media}
@@ -57,12 +60,12 @@ port = 0
 class Server:
     """``b2bua run`` on ports the kernel chose, with a database of its own.
 
-    The carrier's addresses are 127.0.0.2 and ::1. T1 is 100 ms: what gives up after 64*T1 takes 6.4 seconds.
+    T1 is 100 ms: what gives up after 64*T1 takes 6.4 seconds.
     Listeners: "udp" and "tcp" on 127.0.0.1, and "udp6" on ::1 where there is IPv6.
     """
 
-    def __init__(self, folder: Path, business: str) -> None:
-        """``business`` is the text of a file for ``b2bua import``."""
+    def __init__(self, folder: Path, business: str, carriers: Sequence[str] = CARRIERS) -> None:
+        """``business`` is the text of a file for ``b2bua import``; ``carriers`` are addresses of the trunk."""
         self.folder = folder
         self.log = folder / "server.log"
         self._business = folder / "contracts.toml"
@@ -75,7 +78,9 @@ class Server:
         # below the ports that the kernel gives away by itself
         media = 20_000 + free_port("127.0.0.1") % 10_000
         text = "".join(_LISTENER.format(name=name, transport=kind, host=host) for name, kind, host in listeners)
-        text += _CONFIG.format(media=media, media_end=media + 1000, database=self._database)
+        text += _CONFIG.format(
+            carriers=json.dumps(list(carriers)), media=media, media_end=media + 1000, database=self._database
+        )
         self._config.write_text(text, encoding="utf-8")
         self._process: subprocess.Popen[bytes] | None = None
 
