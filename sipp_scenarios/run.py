@@ -29,7 +29,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from accounting.records import CallRecord  # noqa: E402 - after the path, so that the script runs from anywhere
 from sipp_scenarios.cases import CASES, NO_RECORD, Case  # noqa: E402
-from tests.interop.server import Server, free_port, has_ipv6  # noqa: E402
+from tests.interop.server import Server, free_port, free_ports, has_ipv6  # noqa: E402
 
 AGENTS = "127.0.0.10"
 AT_ONCE = 6
@@ -110,8 +110,9 @@ class Stage:
         self.numbers = {case.name: case.number or f"+4930200{index:04d}" for index, case in enumerate(cases)}
         self.agents: dict[str, tuple[int, int]] = {}
         business = [BUSINESS]
+        ports = free_ports(AGENTS, 2 * len(cases))
         for index, case in enumerate(cases):
-            first, second = free_port(AGENTS), free_port(AGENTS)
+            first, second = ports[2 * index : 2 * index + 2]
             self.agents[case.name] = (first, second)
             plan = _PLANS[case.plan].format(index=index)
             number = f"+4930200{index:04d}"

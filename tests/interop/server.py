@@ -1,5 +1,6 @@
 """The real server as a child process: configured, filled with business data, watched, ended and judged."""
 
+import contextlib
 import json
 import signal
 import socket
@@ -151,21 +152,28 @@ class Server:
         return faults
 
 
-def free_port(host: str) -> int:
-    """A port of this address that nobody has, neither over UDP nor over TCP."""
+def free_ports(host: str, count: int) -> list[int]:
+    """Different ports of this address that nobody has, neither over UDP nor over TCP."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    while True:
-        with (
-            socket.socket(family, socket.SOCK_STREAM) as stream,
-            socket.socket(family, socket.SOCK_DGRAM) as datagram,
-        ):
+    ports: list[int] = []
+    # all are held until the last is found: the kernel would give the same one twice
+    with contextlib.ExitStack() as held:
+        while len(ports) < count:
+            stream = held.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            datagram = held.enter_context(socket.socket(family, socket.SOCK_DGRAM))
             stream.bind((host, 0))
             port = int(stream.getsockname()[1])
             try:
                 datagram.bind((host, port))
             except OSError:
                 continue
-            return port
+            ports.append(port)
+    return ports
+
+
+def free_port(host: str) -> int:
+    """One of them."""
+    return free_ports(host, 1)[0]
 
 
 def has_ipv6() -> bool:
