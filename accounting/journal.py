@@ -1,17 +1,22 @@
 """The journal: what happened to the money, written down as it happens.
 
 Two records bracket each connected interval, one heartbeat proves all open ones at an instant, and one summary
-closes each call. Values only; :mod:`accounting.store` knows where they go. All times are integer nanoseconds:
+closes each call. The back office declares the rest: tariffs, statements, corrections. Values only;
+:mod:`accounting.content` writes them down, :mod:`accounting.store` knows where. All times are integer nanoseconds:
 ``at_ns`` of the monotonic clock, which never jumps but begins anew with each process, and ``wall_ns``, which is
 that plus one anchor taken when the process started, so that a step of the wall clock cannot stretch a call.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-Kind = Literal["connected", "hung_up", "heartbeat"]
+Kind = Literal["connected", "activity", "hung_up", "heartbeat"]
+Declared = Literal["tariffs", "statement", "correction"]
+#: What the connected parties do: talk, the caller waits on hold, the agent asks somebody meanwhile, or the caller
+#: goes on talking to the customer after a transfer and no agent is there any more.
+Activity = Literal["talk", "hold", "consultation", "external"]
 Facts = Mapping[str, str | int]
 
 NO_FACTS: Facts = MappingProxyType({})
@@ -25,7 +30,8 @@ class JournalEntry:
     was still connected.
 
     ``run`` names one life of the process. ``call_id`` is empty in a heartbeat. ``contract``, ``tariff``,
-    ``agent``, ``billable`` and ``facts`` belong to "connected", ``side`` to "hung_up".
+    ``agent``, ``billable`` and ``facts`` belong to "connected", ``agent`` and ``activity`` to "activity",
+    ``side`` to "hung_up".
     """
 
     run: str
@@ -40,6 +46,22 @@ class JournalEntry:
     billable: bool = False
     side: str = ""
     facts: Facts = field(default_factory=dict)
+    activity: Activity = "talk"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of the connected interval, ``[start_ns, end_ns)``, in which agent and activity were the same."""
+
+    agent: str
+    activity: Activity
+    start_ns: int
+    end_ns: int
+
+    @property
+    def duration_ns(self) -> int:
+        """Nanoseconds, unrounded."""
+        return self.end_ns - self.start_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +73,9 @@ class CallEnded:
     abandoned, no_agent or failed; ``end_reason`` is a stable slug; ``status`` the final SIP status; ``*_ns`` are
     monotonic, 0 = never; ``media`` holds plain statistics by leg.
 
-    The last four fields are the ledger's, whoever makes the value leaves them alone: ``talked_ns`` is the sum of
-    the connected intervals, exact; wall time is ``wall_anchor_ns`` plus monotonic time; ``recovered`` says that
-    the process died and the call was read from the journal.
+    The last fields are the ledger's, whoever makes the value leaves them alone: ``(run, sequence)`` is the key in
+    the journal; ``talked_ns`` is the sum of the connected ``segments``, exact; wall time is ``wall_anchor_ns`` plus
+    monotonic time; ``recovered`` says that the process died and the call was read from the journal.
     """
 
     call_id: str
@@ -76,12 +98,50 @@ class CallEnded:
     ended_ns: int
     media: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     run: str = ""
+    sequence: int = 0
     wall_anchor_ns: int = 0
     talked_ns: int = 0
+    segments: tuple[Segment, ...] = ()
     recovered: bool = False
 
 
-Item = JournalEntry | CallEnded
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """Something that the back office wrote into the journal.
+
+    ``subject`` is what it is about: the call's id of a correction, the number of a statement, nothing for tariffs.
+    ``content`` is plain: text, integers, booleans, lists, objects.
+    """
+
+    run: str
+    sequence: int
+    kind: Declared
+    subject: str
+    wall_ns: int
+    content: Mapping[str, object]
+
+
+Item = JournalEntry | CallEnded | Declaration
+
+
+class _Open:
+    """A call that is connected: the segment that goes on, and those before it."""
+
+    __slots__ = ("activity", "agent", "segments", "since_ns")
+
+    def __init__(self, agent: str, since_ns: int) -> None:
+        self.agent = agent
+        self.activity: Activity = "talk"
+        self.since_ns = since_ns
+        self.segments: tuple[Segment, ...] = ()
+
+    def turn(self, agent: str, activity: Activity, at_ns: int) -> None:
+        """Close the segment, go on as said."""
+        at_ns = max(self.since_ns, at_ns)
+        self.segments = (*self.segments, Segment(self.agent, self.activity, self.since_ns, at_ns))
+        self.agent = agent
+        self.activity = activity
+        self.since_ns = at_ns
 
 
 class Ledger:
@@ -92,20 +152,21 @@ class Ledger:
     life of this process can share.
     """
 
-    __slots__ = ("_append", "_connected_at", "_sequence", "_talked", "run", "wall_anchor_ns")
+    __slots__ = ("_append", "_open", "_sequence", "_talked", "run", "wall_anchor_ns")
 
     def __init__(self, append: Callable[[Item], None], wall_anchor_ns: int, run: str = "") -> None:
         self._append = append
         self.wall_anchor_ns = wall_anchor_ns
         self.run = run
         self._sequence = 0
-        self._connected_at: dict[str, int] = {}
-        self._talked: dict[str, int] = {}
+        self._open: dict[str, _Open] = {}
+        #: the segments of calls that hung up and have not ended yet
+        self._talked: dict[str, tuple[Segment, ...]] = {}
 
     @property
     def open_calls(self) -> int:
         """How many connected intervals are open."""
-        return len(self._connected_at)
+        return len(self._open)
 
     def connected(
         self,
@@ -123,46 +184,58 @@ class Ledger:
         ``facts`` are fields of :class:`CallEnded` known by now (origin, dialled, target_number, caller,
         forwarded_from, forwarding_kind, started_ns, rang_ns): after a crash the itemised statement has
         nothing else to take them from. A call that is open already (handed from agent to agent) starts its
-        next interval here.
+        next segment here.
         """
-        self._close(call_id, at_ns)
-        self._connected_at[call_id] = at_ns
+        known = self._open.get(call_id)
+        if known is None:
+            known = self._open[call_id] = _Open(agent, at_ns)
+            known.segments = self._talked.pop(call_id, ())
+        else:
+            known.turn(agent, "talk", at_ns)
         self._write("connected", call_id, at_ns, contract, tariff, agent, billable, "", facts)
+
+    def turned(self, *, call_id: str, agent: str, activity: Activity, at_ns: int) -> None:
+        """A connected call goes on otherwise: on hold, talking again, another agent. Nothing if it is not open."""
+        known = self._open.get(call_id)
+        if known is not None and (known.agent, known.activity) != (agent, activity):
+            known.turn(agent, activity, at_ns)
+            self._write("activity", call_id, at_ns, agent=agent, activity=activity)
 
     def hung_up(self, *, call_id: str, at_ns: int, side: str) -> None:
         """The connected interval closes. Only the first hang-up counts: both sides may hang up at once."""
-        if self._close(call_id, at_ns):
+        known = self._open.pop(call_id, None)
+        if known is not None:
+            known.turn("", "talk", at_ns)
+            self._talked[call_id] = known.segments
             self._write("hung_up", call_id, at_ns, side=side)
 
     def ended(self, call: CallEnded) -> None:
         """The call is over; an interval still open closes with it."""
         self.hung_up(call_id=call.call_id, at_ns=call.ended_ns, side=call.end_reason)
-        self._name_run(call.ended_ns)
+        segments = self._talked.pop(call.call_id, ())
         # By position: dataclasses.replace takes twice the time, and this is done for every call.
         self._append(
             CallEnded(
                 call.call_id, call.origin, call.contract, call.tariff, call.agent, call.dialled, call.target_number,
                 call.caller, call.forwarded_from, call.forwarding_kind, call.result, call.end_reason, call.status,
                 call.billable, call.started_ns, call.rang_ns, call.answered_ns, call.ended_ns, call.media,
-                self.run, self.wall_anchor_ns, self._talked.pop(call.call_id, 0),
+                self._name_run(call.ended_ns), self._next(), self.wall_anchor_ns, total_ns(segments), segments,
             )
         )  # fmt: skip
 
     def heartbeat(self, at_ns: int) -> None:
         """Prove with one record that every open call was still connected at this instant."""
-        if self._connected_at:
+        if self._open:
             self._write("heartbeat", "", at_ns)
 
-    def _close(self, call_id: str, at_ns: int) -> bool:
-        connected_at = self._connected_at.pop(call_id, None)
-        if connected_at is None:
-            return False
-        self._talked[call_id] = self._talked.get(call_id, 0) + max(0, at_ns - connected_at)
-        return True
-
-    def _name_run(self, at_ns: int) -> None:
+    def _name_run(self, at_ns: int) -> str:
         if not self.run:
             self.run = f"{self.wall_anchor_ns + at_ns:016x}"
+        return self.run
+
+    def _next(self) -> int:
+        self._sequence += 1
+        return self._sequence
 
     def _write(
         self,
@@ -175,12 +248,16 @@ class Ledger:
         billable: bool = False,
         side: str = "",
         facts: Facts = NO_FACTS,
+        activity: Activity = "talk",
     ) -> None:
-        self._name_run(at_ns)
-        self._sequence += 1
         self._append(
             JournalEntry(
-                self.run, self._sequence, kind, call_id, at_ns, self.wall_anchor_ns + at_ns,
-                contract, tariff, agent, billable, side, facts,
+                self._name_run(at_ns), self._next(), kind, call_id, at_ns, self.wall_anchor_ns + at_ns,
+                contract, tariff, agent, billable, side, facts, activity,
             )
         )  # fmt: skip
+
+
+def total_ns(segments: Iterable[Segment]) -> int:
+    """Nanoseconds of all segments together."""
+    return sum(segment.end_ns - segment.start_ns for segment in segments)
