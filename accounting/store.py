@@ -1,126 +1,23 @@
 """Where the journal, the calls and the tariffs last: SQLite or PostgreSQL through SQLAlchemy Core.
 
-Every write may be repeated: rows have keys of their own and a row that is there already is left as it is, so a
-batch whose commit was lost with the connection is simply written again.
+Every write may be repeated: records have keys of their own, and what is there already is passed over, so a batch
+whose commit was lost with the connection is simply written again.
 """
 
-import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
-from functools import cache
-from typing import Any
+from collections.abc import Iterable, Iterator
+from secrets import token_hex
+from typing import Literal
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    Dialect,
-    Engine,
-    Index,
-    Integer,
-    MetaData,
-    Numeric,
-    Row,
-    String,
-    Table,
-    Text,
-    create_engine,
-    delete,
-    event,
-    exists,
-    func,
-    insert,
-    make_url,
-    select,
-)
+from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, make_url, select, update
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from accounting.interval import ConnectedInterval, connected_intervals
-from accounting.journal import CallEnded, Facts, Item, JournalEntry
+from accounting.chain import GENESIS, ChainedRecord, record_hash
+from accounting.content import instants_of, kind_of, read_item, subject_of, written
+from accounting.derived import Derivation, call_record, insertion
+from accounting.journal import Declaration, Declared, Item
 from accounting.records import CallRecord
-from accounting.tariff import PRICE_DIGITS, Increment, Tariff
-
-
-class _Price(TypeDecorator[Decimal]):
-    """NUMERIC where the database has it; text in SQLite, which would make a binary float of it."""
-
-    impl = Numeric(2 * PRICE_DIGITS, PRICE_DIGITS)
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name == "sqlite":
-            return dialect.type_descriptor(String(32))
-        return dialect.type_descriptor(Numeric(2 * PRICE_DIGITS, PRICE_DIGITS))
-
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
-        return str(value) if value is not None and dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
-        return None if value is None else Decimal(value)
-
-
-metadata = MetaData()
-
-journal = Table(
-    "journal",
-    metadata,
-    Column("run", Text, primary_key=True),
-    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
-    Column("kind", Text, nullable=False),
-    Column("call_id", Text, nullable=False),
-    Column("at_ns", BigInteger, nullable=False),
-    Column("wall_ns", BigInteger, nullable=False),
-    Column("contract", Text, nullable=False),
-    Column("tariff", Text, nullable=False),
-    Column("agent", Text, nullable=False),
-    Column("billable", Boolean, nullable=False),
-    Column("side", Text, nullable=False),
-    Column("facts", Text, nullable=False),
-    sqlite_with_rowid=False,  # rows come in the order of their key: one tree instead of two
-)
-
-calls = Table(
-    "calls",
-    metadata,
-    Column("call_id", Text, primary_key=True),
-    Column("run", Text, nullable=False),
-    Column("origin", Text, nullable=False),
-    Column("contract", Text, nullable=False),
-    Column("tariff", Text, nullable=False),
-    Column("agent", Text, nullable=False),
-    Column("dialled", Text, nullable=False),
-    Column("target_number", Text, nullable=False),
-    Column("caller", Text, nullable=False),
-    Column("forwarded_from", Text, nullable=False),
-    Column("forwarding_kind", Text, nullable=False),
-    Column("result", Text, nullable=False),
-    Column("end_reason", Text, nullable=False),
-    Column("status", Integer, nullable=False),
-    Column("billable", Boolean, nullable=False),
-    Column("recovered", Boolean, nullable=False),
-    Column("started_at_ns", BigInteger, nullable=False),
-    Column("rang_at_ns", BigInteger, nullable=False),
-    Column("answered_at_ns", BigInteger, nullable=False),
-    Column("ended_at_ns", BigInteger, nullable=False),
-    Column("talked_ns", BigInteger, nullable=False),
-    Column("media", Text, nullable=False),
-    Index("calls_started", "started_at_ns"),
-    Index("calls_contract_started", "contract", "started_at_ns"),
-)
-
-tariffs = Table(
-    "tariffs",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("currency", String(3), nullable=False),
-    Column("per_minute", _Price, nullable=False),
-    Column("increment", Text, nullable=False),
-    Column("acceptance", _Price, nullable=False),
-    Column("digits", Integer, nullable=False),
-)
-
+from accounting.tables import calls, journal, journal_head, metadata, tariffs
+from accounting.tariff import Increment, Tariff
 
 # -- the database ----------------------------------------------------------------------------------------
 
@@ -160,93 +57,84 @@ def _prepare_sqlite(connection: DBAPIConnection, _: object) -> None:
 
 
 def create_tables(engine: Engine) -> None:
-    """Make the tables that are missing."""
+    """Make the tables that are missing, and the beginning of the chain."""
     metadata.create_all(engine)
+    with engine.begin() as connection:
+        if connection.execute(select(journal_head)).first() is None:
+            connection.execute(insert(journal_head).values(id=1, position=0, hash=GENESIS))
 
 
 # -- writing ---------------------------------------------------------------------------------------------
 
 
 def write_batch(connection: Connection, items: Iterable[Item]) -> None:
-    """Write journal entries and ended calls; the caller commits. Rows that exist are left as they are."""
-    entry_rows: list[tuple[object, ...]] = []
-    call_rows: list[tuple[object, ...]] = []
-    for item in items:
-        if isinstance(item, JournalEntry):
-            entry_rows.append(_entry_row(item))
-        else:
-            call_rows.append(_call_row(item))
-    journal_sql, calls_sql = _insert_statements(connection.dialect.paramstyle)
-    if entry_rows:
-        connection.exec_driver_sql(journal_sql, entry_rows)
-    if call_rows:
-        connection.exec_driver_sql(calls_sql, call_rows)
+    """Append records to the chain, and write the rows that are derived from them; the caller commits.
 
-
-@cache
-def _insert_statements(paramstyle: str) -> tuple[str, str]:
-    """Literal SQL: compiling and binding an ``insert()`` would cost more than the database does."""
-    placeholder = "?" if paramstyle == "qmark" else "%s"
-
-    def statement(table: Table) -> str:
-        names = ", ".join(column.name for column in table.columns)
-        values = ", ".join(placeholder for _ in table.columns)
-        # Not INSERT OR IGNORE, which would also swallow a NOT NULL that fails.
-        return f"INSERT INTO {table.name} ({names}) VALUES ({values}) ON CONFLICT DO NOTHING"
-
-    return statement(journal), statement(calls)
-
-
-def _entry_row(entry: JournalEntry) -> tuple[object, ...]:
-    return (
-        entry.run, entry.sequence, entry.kind, entry.call_id, entry.at_ns, entry.wall_ns, entry.contract,
-        entry.tariff, entry.agent, entry.billable, entry.side, _json(entry.facts) if entry.facts else "{}",
-    )  # fmt: skip
-
-
-def _call_row(call: CallEnded) -> tuple[object, ...]:
-    anchor = call.wall_anchor_ns
-    return (
-        call.call_id,
-        call.run,
-        storable(call.origin),
-        call.contract,
-        call.tariff,
-        call.agent,
-        storable(call.dialled),
-        storable(call.target_number),
-        storable(call.caller),
-        storable(call.forwarded_from),
-        call.forwarding_kind,
-        call.result,
-        call.end_reason,
-        call.status,
-        call.billable,
-        call.recovered,
-        anchor + call.started_ns if call.started_ns else 0,
-        anchor + call.rang_ns if call.rang_ns else 0,
-        anchor + call.answered_ns if call.answered_ns else 0,
-        anchor + call.ended_ns if call.ended_ns else 0,
-        call.talked_ns,
-        _json(call.media) if call.media else "{}",
-    )
-
-
-def storable(text: str) -> str:
-    """Text from the wire as a database takes it: NUL and bytes that were no UTF-8 become question marks.
-
-    One call with such a caller would otherwise keep its whole batch from being written.
+    The records of a run come in the order of their sequence; what is written already is passed over.
     """
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode("utf-8")
-    return text.replace("\0", "?") if "\0" in text else text
+    tail = _Tail(connection)
+    for item in items:
+        tail.take(item)
+    tail.write()
 
 
-def _plain(value: object) -> object:
-    return dict(value) if isinstance(value, Mapping) else str(value)
+def declare(connection: Connection, kind: Declared, subject: str, wall_ns: int, content: dict[str, object]) -> int:
+    """Write something of the back office into the journal; the caller commits. Returns its position."""
+    tail = _Tail(connection)
+    # each declaration is a run of its own: commands come and go
+    tail.take(Declaration(f"office-{wall_ns:016x}-{token_hex(4)}", 1, kind, subject, wall_ns, content))
+    tail.write()
+    return tail.position
 
 
-_json: Callable[[object], str] = json.JSONEncoder(separators=(",", ":"), default=_plain, check_circular=False).encode
+class _Tail:
+    """The end of the chain, held by one transaction, and the records that are to be written."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.position, self.hash = lock_chain(connection)
+        self._sequences: dict[str, int] = {}
+        self._records: list[tuple[object, ...]] = []
+        self._derived = Derivation()
+
+    def take(self, item: Item) -> None:
+        """Append one record, unless it is there."""
+        run, sequence = item.run, item.sequence
+        last = self._sequences.get(run)
+        if last is None:
+            last = last_sequence(self._connection, run)
+        if sequence <= last:
+            self._sequences[run] = last
+            return
+        self._sequences[run] = sequence
+        kind, subject = kind_of(item), subject_of(item)
+        at_ns, wall_ns = instants_of(item)
+        content, personal = written(item, _salt)
+        position = self.position + 1
+        own = record_hash(self.hash, position, run, sequence, kind, subject, at_ns, wall_ns, content)
+        self._records.append((position, run, sequence, kind, subject, at_ns, wall_ns, content, personal, own))
+        self.position, self.hash = position, own
+        self._derived.take(position, item)
+
+    def write(self) -> None:
+        """Write what was taken."""
+        if self._records:
+            self._connection.exec_driver_sql(insertion(journal, self._connection), self._records)
+            self._derived.write(self._connection)
+            self._connection.execute(update(journal_head).values(position=self.position, hash=self.hash))
+
+
+def lock_chain(connection: Connection) -> tuple[int, str]:
+    """Hold the end of the chain until the transaction is over: its position and hash.
+
+    An update, not a select: it takes the lock, in SQLite too, before anything was read.
+    """
+    row = connection.exec_driver_sql("UPDATE journal_head SET id = id RETURNING position, hash").one()
+    return row[0], row[1]
+
+
+def _salt() -> str:
+    return token_hex(16)
 
 
 def replace_tariffs(connection: Connection, new: Iterable[Tariff]) -> None:
@@ -295,7 +183,32 @@ def read_calls(
     limit: int | None = None,
 ) -> list[CallRecord]:
     """Ended calls, newest first, that started at or after ``since_ns`` and before ``until_ns`` (wall clock)."""
-    query = select(calls).order_by(calls.c.started_at_ns.desc(), calls.c.call_id)
+    return list(
+        stream_calls(
+            connection, contract=contract, since_ns=since_ns, until_ns=until_ns, result=result, limit=limit
+        )
+    )  # fmt: skip
+
+
+_ORDERS = {
+    "newest": (calls.c.started_at_ns.desc(), calls.c.call_id),
+    "oldest": (calls.c.started_at_ns, calls.c.call_id),
+    "contract": (calls.c.contract, calls.c.started_at_ns, calls.c.call_id),
+}
+
+
+def stream_calls(
+    connection: Connection,
+    *,
+    contract: str | None = None,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+    result: str | None = None,
+    limit: int | None = None,
+    order: Literal["newest", "oldest", "contract"] = "newest",
+) -> Iterator[CallRecord]:
+    """As :func:`read_calls`, read as they are consumed; in order of start, or of contract and start."""
+    query = select(calls).order_by(*_ORDERS[order])
     if contract is not None:
         query = query.where(calls.c.contract == contract)
     if since_ns is not None:
@@ -306,105 +219,36 @@ def read_calls(
         query = query.where(calls.c.result == result)
     if limit is not None:
         query = query.limit(limit)
-    return [_record(row) for row in connection.execute(query)]
+    for row in connection.execute(query, execution_options={"yield_per": 1000}):
+        yield call_record(row)
 
 
 def read_call(connection: Connection, call_id: str) -> CallRecord | None:
     """One ended call, or None."""
     row = connection.execute(select(calls).where(calls.c.call_id == call_id)).first()
-    return None if row is None else _record(row)
+    return None if row is None else call_record(row)
 
 
-def read_journal(connection: Connection, *, run: str | None = None, from_sequence: int = 0) -> Iterator[JournalEntry]:
-    """The journal in order of ``(run, sequence)``, read as it is consumed."""
+def read_records(connection: Connection, from_position: int = 1) -> Iterator[ChainedRecord]:
+    """The chain from a position on, read as it is consumed."""
+    query = select(journal).where(journal.c.position >= from_position).order_by(journal.c.position)
+    for row in connection.execute(query, execution_options={"yield_per": 1000}):
+        yield ChainedRecord(*row)
+
+
+def read_journal(connection: Connection, *, run: str | None = None, from_sequence: int = 0) -> Iterator[Item]:
+    """The journal's items in order of ``(run, sequence)``, read as they are consumed."""
     query = select(journal).order_by(journal.c.run, journal.c.sequence)
     if run is not None:
         query = query.where(journal.c.run == run)
     if from_sequence:
         query = query.where(journal.c.sequence >= from_sequence)
     for row in connection.execute(query, execution_options={"yield_per": 1000}):
-        yield JournalEntry(**{**row._mapping, "facts": json.loads(row.facts)})
+        yield read_item(ChainedRecord(*row))
 
 
-def _record(row: Row[Any]) -> CallRecord:
-    return CallRecord(**{**row._mapping, "media": json.loads(row.media)})
-
-
-# -- after a crash ---------------------------------------------------------------------------------------
-
-
-def recover(connection: Connection, living: Collection[str] = ()) -> list[CallEnded]:
-    """Write the rows of calls that were connected when an earlier run died; the caller commits.
-
-    Called at the start, before this process writes. Each such call is billed to the last instant its journal
-    proves and its row says ``recovered``. ``living`` names runs that go on, of other nodes on this database.
-    Returns the calls written, none when called again.
-    """
-    unfinished = _without_row()
-    by_run = select(journal.c.run, func.min(journal.c.sequence)).where(unfinished).group_by(journal.c.run)
-    recovered: list[CallEnded] = []
-    for run, first in connection.execute(by_run).all():
-        if run in living:
-            continue
-        wanted = select(journal.c.call_id).where(unfinished, journal.c.run == run)
-        call_ids = set(connection.execute(wanted).scalars())
-        by_call: dict[str, list[ConnectedInterval]] = {}
-        for interval in connected_intervals(read_journal(connection, run=run, from_sequence=first)):
-            if interval.call_id in call_ids:
-                by_call.setdefault(interval.call_id, []).append(interval)
-        recovered += [_recovered_call(intervals) for intervals in by_call.values()]
-    write_batch(connection, recovered)
-    return recovered
-
-
-def prune_journal(connection: Connection, before_ns: int) -> int:
-    """Delete journal entries older than ``before_ns`` (wall clock) and return how many; the caller commits.
-
-    Nothing from the oldest unfinished call on is touched: a gap there would cost it its proof.
-    """
-    oldest = connection.execute(select(func.min(journal.c.wall_ns)).where(_without_row())).scalar()
-    limit = before_ns if oldest is None else min(before_ns, oldest)
-    return connection.execute(delete(journal).where(journal.c.wall_ns < limit)).rowcount
-
-
-def _without_row() -> Any:
-    return (journal.c.kind == "connected") & ~exists().where(calls.c.call_id == journal.c.call_id)
-
-
-def _recovered_call(intervals: Sequence[ConnectedInterval]) -> CallEnded:
-    first, last = intervals[0], intervals[-1]
-    facts = first.facts
-    return CallEnded(
-        call_id=first.call_id,
-        origin=_text(facts, "origin"),
-        contract=first.contract,
-        tariff=first.tariff,
-        agent=last.agent,
-        dialled=_text(facts, "dialled"),
-        target_number=_text(facts, "target_number"),
-        caller=_text(facts, "caller"),
-        forwarded_from=_text(facts, "forwarded_from"),
-        forwarding_kind=_text(facts, "forwarding_kind"),
-        result="answered",
-        end_reason=last.side or "recovered",
-        status=200,
-        billable=first.billable,
-        started_ns=_instant(facts, "started_ns") or first.connected_ns,
-        rang_ns=_instant(facts, "rang_ns"),
-        answered_ns=first.connected_ns,
-        ended_ns=last.hung_up_ns,
-        run=first.run,
-        wall_anchor_ns=first.wall_anchor_ns,
-        talked_ns=sum(interval.duration_ns for interval in intervals),
-        recovered=True,
-    )
-
-
-def _text(facts: Facts, name: str) -> str:
-    value = facts.get(name, "")
-    return value if isinstance(value, str) else str(value)
-
-
-def _instant(facts: Facts, name: str) -> int:
-    value = facts.get(name, 0)
-    return value if isinstance(value, int) else 0
+def last_sequence(connection: Connection, run: str) -> int:
+    """The highest sequence of a run; 0 if it wrote nothing."""
+    placeholder = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    found = connection.exec_driver_sql(f"SELECT max(sequence) FROM journal WHERE run = {placeholder}", (run,))
+    return found.scalar() or 0

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Engine
 
 from accounting.journal import Ledger
-from accounting.store import recover
+from accounting.recovery import recover
 from accounting.writer import JournalWriter
 from b2bua.admission import Admission
 from b2bua.call.controller import CallController

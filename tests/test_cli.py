@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from accounting.journal import CallEnded, JournalEntry, Ledger
+from accounting.journal import CallEnded, Item, Ledger
 from accounting.store import open_engine, write_batch
 from b2bua.cli import app
 
@@ -115,7 +115,7 @@ def test_explain_says_whose_call_it_is_and_why(folder: Path) -> None:
 
 
 def _book(folder: Path, *talks: float) -> None:
-    items: list[JournalEntry | CallEnded] = []
+    items: list[Item] = []
     ledger = Ledger(items.append, NOON, "run")
     for index, seconds in enumerate(talks):
         at = (index + 1) * 100 * SECOND

@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection
 
-import accounting.store
+import accounting.tables
 import routing.store
 
 
@@ -12,7 +12,7 @@ def run() -> None:
     connection: Connection = context.config.attributes["connection"]
     context.configure(
         connection=connection,
-        target_metadata=[accounting.store.metadata, routing.store.metadata],
+        target_metadata=[accounting.tables.metadata, routing.store.metadata],
         render_as_batch=connection.dialect.name == "sqlite",
     )
     with context.begin_transaction():

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from accounting.store import create_tables, metadata, open_engine
+from accounting.store import create_tables, open_engine
+from accounting.tables import metadata
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

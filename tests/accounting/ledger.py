@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from accounting.journal import NO_FACTS, CallEnded, Facts, Item, JournalEntry, Ledger
+from accounting.journal import NO_FACTS, Activity, CallEnded, Facts, Item, JournalEntry, Ledger
 
 SECOND = 1_000_000_000
 #: 2025-07-01 00:00:00 in Berlin: where the monotonic clock of these tests begins.
@@ -71,6 +71,9 @@ class HandLedger:
             call_id=call_id, contract="c-1", tariff="standard", agent=agent, billable=billable, at_ns=_ns(at),
             facts=facts,
         )  # fmt: skip
+
+    def turned(self, at: float, call_id: str = "call-1", *, agent: str = "anna", activity: Activity) -> None:
+        self.ledger.turned(call_id=call_id, agent=agent, activity=activity, at_ns=_ns(at))
 
     def hung_up(self, at: float, call_id: str = "call-1") -> None:
         self.ledger.hung_up(call_id=call_id, at_ns=_ns(at), side="caller_hung_up")

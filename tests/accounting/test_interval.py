@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounting.interval import ConnectedInterval, connected_intervals
-from accounting.journal import JournalEntry
+from accounting.journal import JournalEntry, Segment
 from tests.accounting.ledger import ANCHOR, SECOND, HandLedger
 
 
@@ -23,7 +23,7 @@ def test_a_call_is_connected_until_it_hangs_up() -> None:
     assert interval == ConnectedInterval(
         run="run-1", call_id="call-1", contract="c-1", tariff="standard", agent="anna", billable=True,
         connected_ns=5 * SECOND, hung_up_ns=65_200_000_000, wall_anchor_ns=ANCHOR, side="caller_hung_up",
-        recovered=False, facts={"caller": "+4930"},
+        recovered=False, facts={"caller": "+4930"}, segments=(Segment("anna", "talk", 5 * SECOND, 65_200_000_000),),
     )  # fmt: skip
     assert interval.duration_ns == 60_200_000_000
 

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
-from accounting.journal import Ledger
+from accounting.interval import connected_intervals
+from accounting.journal import Ledger, Segment
 from tests.accounting.ledger import ANCHOR, SECOND, HandLedger, call_ended
 
 
@@ -17,8 +18,9 @@ def test_an_answered_call_leaves_two_entries_and_a_call() -> None:
     (recorded,) = hand.calls
     assert recorded.talked_ns == 60_200_000_000
     assert recorded == replace(
-        call_ended(), run="run-1", wall_anchor_ns=ANCHOR, talked_ns=60_200_000_000, recovered=False
-    )
+        call_ended(), run="run-1", sequence=3, wall_anchor_ns=ANCHOR, talked_ns=60_200_000_000,
+        segments=(Segment("anna", "talk", 5 * SECOND, 65_200_000_000),),
+    )  # fmt: skip
     assert not recorded.recovered
 
 
@@ -55,6 +57,26 @@ def test_a_call_handed_to_another_agent_is_talked_without_a_gap() -> None:
     hand.hung_up(40.0)
     hand.ended(call_ended(ended=40.0))
     assert hand.calls[0].talked_ns == 35 * SECOND
+    assert hand.calls[0].segments == (
+        Segment("anna", "talk", 5 * SECOND, 30 * SECOND),
+        Segment("bert", "talk", 30 * SECOND, 40 * SECOND),
+    )
+
+
+def test_hold_and_consultation_part_the_time_without_a_gap() -> None:
+    hand = HandLedger()
+    hand.connected(5.0)
+    hand.turned(10.0, activity="hold")
+    hand.turned(10.5, activity="hold")
+    hand.turned(12.0, activity="talk")
+    hand.hung_up(20.0)
+    hand.turned(21.0, activity="hold")
+    hand.ended(call_ended(ended=20.0))
+    assert [entry.kind for entry in hand.entries] == ["connected", "activity", "activity", "hung_up"]
+    assert [(part.activity, part.duration_ns // SECOND) for part in hand.calls[0].segments] == [
+        ("talk", 5), ("hold", 2), ("talk", 8),
+    ]  # fmt: skip
+    assert next(iter(connected_intervals(hand.items))).segments == hand.calls[0].segments
 
 
 def test_one_heartbeat_proves_all_open_calls_and_none_is_written_without() -> None:
@@ -88,4 +110,4 @@ def test_a_ledger_keeps_nothing_of_a_call_that_is_over() -> None:
         hand.ended(replace(call_ended(), call_id=f"{number}"))
     ledger: Ledger = hand.ledger
     assert not ledger._talked
-    assert not ledger._connected_at
+    assert not ledger._open

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Engine
 
-from accounting.journal import CallEnded
+from accounting.journal import CallEnded, Segment
 from accounting.records import CallRecord
 from accounting.statement import BERLIN, Month, Statement, StatementError, statement, to_csv, to_json
 from accounting.store import read_calls, read_tariffs, replace_tariffs, write_batch
@@ -57,11 +57,14 @@ def record(
         status=200,
         billable=billable,
         recovered=recovered,
+        corrected=False,
+        forgotten=False,
         started_at_ns=ns(started_at) if started_at else at - (5 * SECOND if answered else 0),
         rang_at_ns=0,
         answered_at_ns=at if answered else 0,
         ended_at_ns=at + talked_ns,
         talked_ns=talked_ns,
+        segments=(Segment("anna", "talk", at, at + talked_ns),) if answered else (),
         media={},
     )
 

@@ -76,7 +76,7 @@ def test_one_turn_commits_all_that_came(sqlite: Engine) -> None:
     assert (writer.pending, writer.written, switch.commits) == (0, 3, 1)
     assert writer.turn() == 0.05
     assert switch.commits == 1
-    assert sequences(sqlite) == [1, 2]
+    assert sequences(sqlite) == [1, 2, 3]
 
 
 def test_while_the_database_is_away_items_wait_in_order_and_retries_slow_down(sqlite: Engine) -> None:
@@ -145,7 +145,7 @@ def test_an_item_that_cannot_be_written_does_not_hold_up_the_others(engine: Engi
     assert writer.turn() == 0.05
     assert problems == ["rejected"]
     assert (writer.pending, writer.written, writer.dropped) == (0, 3, 1)
-    assert sequences(engine) == [1, 3]
+    assert sequences(engine) == [1, 3, 4]
     with engine.connect() as connection:
         assert len(read_calls(connection)) == 1
 
@@ -245,4 +245,4 @@ def test_what_two_writers_write_is_written_once(sqlite: Engine) -> None:
         for item in hand.items:
             writer.append(item)
         writer.turn()
-    assert sequences(sqlite) == [1, 2]
+    assert sequences(sqlite) == [1, 2, 3]

@@ -5,8 +5,10 @@ import os
 import pytest
 from sqlalchemy import create_engine
 
+from accounting.content import instants_of
 from accounting.journal import CallEnded, JournalEntry
-from accounting.store import create_tables, read_calls, recover, write_batch
+from accounting.recovery import recover
+from accounting.store import create_tables, read_calls, write_batch
 from tests.simulation.world import NUMBERS, Weather, World
 
 #: 500 calls each; set B2BUA_SIMULATION_SEEDS=100-160 to look further.
@@ -88,7 +90,7 @@ def test_killed_at_any_moment_bills_to_the_last_proof(seed: int) -> None:
     connected = {entry.call_id: entry for entry in entries if entry.kind == "connected"}
     finished = {item.call_id for item in world.journal if isinstance(item, CallEnded)}
     assert {call.call_id for call in recovered} == connected.keys() - finished
-    last_proof = max((entry.at_ns for entry in entries), default=0)
+    last_proof = max((instants_of(item)[0] for item in world.journal), default=0)
     for call_id, entry in connected.items():
         call = calls[call_id]
         assert call.recovered == (call_id not in finished)

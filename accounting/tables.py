@@ -1,0 +1,138 @@
+"""The tables of journal, calls and tariffs; one schema for SQLite and PostgreSQL."""
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from accounting.tariff import PRICE_DIGITS
+
+
+class Price(TypeDecorator[Decimal]):
+    """NUMERIC where the database has it; text in SQLite, which would make a binary float of it."""
+
+    impl = Numeric(2 * PRICE_DIGITS, PRICE_DIGITS)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """See SQLAlchemy."""
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(String(32))
+        return dialect.type_descriptor(Numeric(2 * PRICE_DIGITS, PRICE_DIGITS))
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        """See SQLAlchemy."""
+        return str(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        """See SQLAlchemy."""
+        return None if value is None else Decimal(value)
+
+
+metadata = MetaData()
+
+# SQLite keeps a table in the order of a key that it calls INTEGER, and of no other.
+_POSITION = BigInteger().with_variant(Integer(), "sqlite")
+
+#: The chain of all records, whoever wrote them: see :mod:`accounting.chain`.
+journal = Table(
+    "journal",
+    metadata,
+    Column("position", _POSITION, primary_key=True, autoincrement=False),
+    Column("run", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("call_id", Text, nullable=False),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("personal", Text, nullable=False),
+    Column("hash", String(64), nullable=False),
+    UniqueConstraint("run", "sequence"),
+)
+
+#: Where the chain ends. Whoever appends holds this row, so that the chain has one end.
+journal_head = Table(
+    "journal_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+
+#: What the back office declared, by what it is about: tariffs, statements, corrections.
+declarations = Table(
+    "declarations",
+    metadata,
+    Column("position", _POSITION, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Index("declarations_subject", "kind", "subject"),
+)
+
+#: Calls that were connected and have not ended: all that recovery must look at after a crash.
+open_calls = Table(
+    "open_calls",
+    metadata,
+    Column("call_id", Text, primary_key=True),
+    Column("run", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+)
+
+#: One row a call, derived from the journal.
+calls = Table(
+    "calls",
+    metadata,
+    Column("call_id", Text, primary_key=True),
+    Column("run", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("contract", Text, nullable=False),
+    Column("tariff", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("dialled", Text, nullable=False),
+    Column("target_number", Text, nullable=False),
+    Column("caller", Text, nullable=False),
+    Column("forwarded_from", Text, nullable=False),
+    Column("forwarding_kind", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("end_reason", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("billable", Boolean, nullable=False),
+    Column("recovered", Boolean, nullable=False),
+    Column("corrected", Boolean, nullable=False),
+    Column("forgotten", Boolean, nullable=False),
+    Column("started_at_ns", BigInteger, nullable=False),
+    Column("rang_at_ns", BigInteger, nullable=False),
+    Column("answered_at_ns", BigInteger, nullable=False),
+    Column("ended_at_ns", BigInteger, nullable=False),
+    Column("talked_ns", BigInteger, nullable=False),
+    Column("segments", Text, nullable=False),
+    Column("media", Text, nullable=False),
+    Index("calls_started", "started_at_ns"),
+    Index("calls_contract_started", "contract", "started_at_ns"),
+)
+
+tariffs = Table(
+    "tariffs",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("currency", String(3), nullable=False),
+    Column("per_minute", Price, nullable=False),
+    Column("increment", Text, nullable=False),
+    Column("acceptance", Price, nullable=False),
+    Column("digits", Integer, nullable=False),
+)
