@@ -126,8 +126,8 @@ def _move(journal: sa.Table, head: sa.Table, calls: sa.Table) -> None:
     connection.execute(head.insert().values(id=1, position=position, hash=end))
     connection.execute(
         sa.text(
-            "INSERT INTO calls SELECT call_id, '0001', origin, contract, tariff, agent, dialled, target_number, caller, "
-            "forwarded_from, forwarding_kind, result, end_reason, status, billable, recovered, :no, :no, "
+            "INSERT INTO calls SELECT call_id, '0001', origin, contract, tariff, agent, dialled, target_number, "
+            "caller, forwarded_from, forwarding_kind, result, end_reason, status, billable, recovered, :no, :no, "
             "started_at_ns, rang_at_ns, answered_at_ns, ended_at_ns, talked_ns, '[]', media FROM calls_0001"
         ),
         {"no": False},
