@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import Final, Literal, NamedTuple, TypeVar
 
 from media.plan import STATIC_PAYLOAD_TYPES, LocalPorts, PayloadType
-from media.sdp import MediaDescription, SdpError, SessionDescription, number
+from media.sdp import MediaDescription, SdpError, SessionDescription, number, parse
 
 RELAYED_PROFILES: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
 
@@ -115,6 +115,22 @@ def read_terms(description: SessionDescription, media: MediaDescription) -> Term
     origin = description.origin
     peer = f"{origin.username} {origin.session_id} {origin.address}"
     return Terms(remote_rtp, remote_rtcp, host.family, sends, receives, payload_types, peer)
+
+
+def directions(sdp: bytes) -> tuple[bool, bool]:
+    """Whether its author sends sound and whether he wants to hear any: (True, False) puts the other on hold.
+
+    Of the first stream that could be relayed; (True, True) when there is none to say.
+    """
+    try:
+        description = parse(sdp)
+        for media in description.media:
+            found = read_terms(description, media)
+            if found is not None:
+                return found.sends, found.receives
+    except SdpError:
+        pass  # it was refused where it mattered
+    return True, True
 
 
 def relayed(media: MediaDescription, terms: Terms, protocol: str, ports: LocalPorts) -> MediaDescription:

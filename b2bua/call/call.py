@@ -8,6 +8,7 @@ Times are integer nanoseconds of the monotonic clock (``at``).
 from collections.abc import Callable
 from typing import Protocol
 
+from accounting.journal import Activity
 from b2bua.call.leg import AGENT, CALLER, Leg, Offer
 from b2bua.call.reoffer import Input as ReofferInput
 from b2bua.call.reoffer import Reoffer
@@ -48,6 +49,9 @@ class Ports(Protocol):
 
     def connected(self, call: "Call", at: int) -> None:
         """The connected interval opens."""
+
+    def turned(self, call: "Call", activity: Activity, at: int) -> None:
+        """The connected interval goes on otherwise."""
 
     def disconnected(self, call: "Call", at: int) -> None:
         """The connected interval closes."""
@@ -170,6 +174,7 @@ class Call:
             return
         if event.body:
             self._reoffer = Reoffer(leg, other, event.method, ReofferState.PREPARING_OFFER)
+            self._reoffer.heard(leg, event.body)
             self.media.offer(self.id, leg.role, other.role, event.body)
         else:
             self._reoffer = Reoffer(leg, other, event.method, ReofferState.ASKED)
@@ -228,6 +233,11 @@ class Call:
         """The exchange of descriptions is over, well or not."""
         if self._reoffer is reoffer:
             self._reoffer = None
+
+    def agent_turned(self, holds: bool, at: int) -> None:
+        """The agent has put the caller on hold, or talks again."""
+        if self.state is State.TALKING:
+            self.ports.turned(self, "hold" if holds else "talk", at)
 
     def descriptions_failed(self, at: int) -> None:
         """No common description: there is nothing to talk over."""

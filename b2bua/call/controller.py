@@ -2,7 +2,7 @@
 
 import structlog
 
-from accounting.journal import Ledger
+from accounting.journal import Activity, Ledger
 from b2bua.call.call import Call
 from b2bua.call.leg import AGENT, Leg
 from b2bua.call.phones import Phones
@@ -144,6 +144,10 @@ class CallController:
             call_id=call.id, contract=call.contract.id, tariff=call.contract.tariff, agent=summary.agent,
             billable=summary.billable, at_ns=at, facts=known_facts(call),
         )  # fmt: skip
+
+    def turned(self, call: Call, activity: Activity, at: int) -> None:
+        """The connected interval goes on otherwise; what that costs is the tariff's affair."""
+        self.ledger.turned(call_id=call.id, agent=call.summary.agent, activity=activity, at_ns=at)
 
     def disconnected(self, call: Call, at: int) -> None:
         """The connected interval closes."""

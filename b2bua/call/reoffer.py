@@ -7,7 +7,8 @@ tail of a call whose INVITE came without an offer. The media engine rewrites eve
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from b2bua.call.leg import Leg
+from b2bua.call.leg import AGENT, Leg
+from media.terms import directions
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
@@ -63,7 +64,7 @@ TRANSITIONS: dict[tuple[State, Input], tuple[str, State]] = {
 class Reoffer:
     """``asker`` wants another description; ``other`` is the leg that has to agree."""
 
-    __slots__ = ("asker", "body", "method", "other", "state", "status")
+    __slots__ = ("agent_says", "asker", "body", "method", "other", "state", "status")
 
     def __init__(self, asker: Leg, other: Leg, method: str, state: State) -> None:
         self.asker = asker
@@ -72,6 +73,8 @@ class Reoffer:
         self.state = state
         self.body = b""
         self.status = 0
+        #: the agent's own description of this exchange
+        self.agent_says = b""
 
     def step(self, call: "Call", happening: Input, at: int, body: bytes = b"", status: int = 0) -> None:
         """Advance by the table; a description or a status comes with the input."""
@@ -81,9 +84,18 @@ class Reoffer:
         self.body = body
         self.status = status
         action, self.state = entry
+        if happening is Input.ANSWERED or happening is Input.ANSWERED_WITH_OFFER:
+            self.heard(self.other, body)
+        elif happening is Input.ACKNOWLEDGED:
+            self.heard(self.asker, body)
         getattr(self, f"_{action}")(call, at)
         if self.state is State.DONE:
             call.reoffer_done(self)
+
+    def heard(self, leg: Leg, description: bytes) -> None:
+        """A leg's own description, as it came."""
+        if leg.role == AGENT:
+            self.agent_says = description
 
     def _pass_offer(self, call: "Call", at: int) -> None:
         session = self.other.talking_to
@@ -99,12 +111,21 @@ class Reoffer:
 
     def _accept(self, call: "Call", at: int) -> None:
         self.asker.talking_to.accept_offer(self.body, at / 1e9)
+        self._agreed(call, at)
 
     def _prepare_ack(self, call: "Call", at: int) -> None:
         call.media.answer(call.id, self.asker.role, self.other.role, self.body)
 
     def _acknowledge(self, call: "Call", at: int) -> None:
         self.other.talking_to.acknowledge(self.body, at / 1e9)
+        self._agreed(call, at)
+
+    def _agreed(self, call: "Call", at: int) -> None:
+        """Who sends but does not listen has put the other on hold (RFC 3264 section 8.4)."""
+        if self.state is State.DONE and self.agent_says:
+            sends, receives = directions(self.agent_says)
+            if receives or sends:
+                call.agent_turned(not receives, at)
 
     def _fail_ack(self, call: "Call", at: int) -> None:
         # RFC 3261 13.2.1: an offer in a 2xx must be answered in the ACK; without, nobody knows where to send

@@ -239,6 +239,23 @@ def within(request: Request, response: Response, method: str, number: int) -> Re
     )
 
 
+def from_phone(invited: Request, method: str, number: int, tag: str = "phone", hop: Hop = ANNA) -> Request:
+    """A request of the phone that answered ``invited``."""
+    return Request(
+        method,
+        invited.contacts[0].uri,
+        {
+            "Via": [f"SIP/2.0/UDP {hop.host}:{hop.port};branch=z9hG4bKin{next(_numbers)}"],
+            "Max-Forwards": ["70"],
+            "From": [f"{invited.get('To')};tag={tag}"],
+            "To": invited.all("From"),
+            "Call-ID": invited.all("Call-ID"),
+            "CSeq": [f"{number} {method}"],
+            "Contact": [f"<sip:phone@{hop.host}:{hop.port}>"],
+        },
+    )
+
+
 def cancel(request: Request) -> Request:
     """The CANCEL of an INVITE."""
     fields = {name: request.all(name)[:] for name in ("Via", "Max-Forwards", "From", "To", "Call-ID")}

@@ -10,6 +10,7 @@ from tests.call.desk import (
     Sent,
     answer,
     cancel,
+    from_phone,
     invite,
     names,
     only,
@@ -237,6 +238,26 @@ def test_hold_passes_through_the_relay() -> None:
     assert isinstance(held, Response)
     desk.receive(within(request, held, "ACK", 2), CARRIER)
     assert desk.exchange.calls == 1
+
+
+def test_an_agents_hold_is_a_part_of_the_talk_of_its_own() -> None:
+    """A caller's hold is not: he is the customer's caller and pays nobody."""
+    desk = Desk()
+    request, accepted, offered, _ = talking(desk)
+    desk.advance(10)
+    for number, direction in enumerate((b"sendonly", b"inactive", b"sendrecv"), start=2):
+        again = from_phone(offered, "INVITE", number)
+        again.set("Content-Type", "application/sdp")
+        again.body = SDP + b"a=" + direction + b"\r\n"
+        passed = only(desk.receive(again, ANNA), "INVITE", CARRIER)
+        assert isinstance(passed, Request)
+        only(desk.receive(answer(passed, 200, SDP, hop=CARRIER), CARRIER), 200, ANNA)
+        desk.receive(from_phone(offered, "ACK", number), ANNA)
+        desk.advance(5)
+    desk.receive(within(request, accepted, "BYE", 2), CARRIER)
+    parts = [(part.agent, part.activity, round(part.duration_ns / 1e9)) for part in desk.record.segments]
+    assert parts == [("anna", "talk", 10), ("anna", "hold", 10), ("anna", "talk", 5)]
+    assert desk.record.talked_ns == sum(part.duration_ns for part in desk.record.segments)
 
 
 def test_no_common_codec() -> None:
