@@ -181,3 +181,36 @@ def test_an_unreachable_database_says_so_without_its_password(folder: Path) -> N
     ended = b2bua("calls")
     assert ended.exit_code == 1
     assert "sqlite:///FILE" in ended.output
+
+
+# -- the journal -----------------------------------------------------------------------------------------
+
+
+def _statement(folder: Path) -> list[dict[str, object]]:
+    shown = b2bua("statement", "kanzlei-berger", "--month", "2026-07", "--format", "json")
+    assert shown.exit_code == 0, shown.output
+    lines: list[dict[str, object]] = json.loads(shown.output)["lines"]
+    return lines
+
+
+def test_a_correction_is_another_record_and_survives_a_rebuild(folder: Path) -> None:
+    b2bua("import", "contracts.toml")
+    _book(folder, 65.0, 10.0, 20.0)
+    first = b2bua("accounting", "correct", "call0", "--talked", "59.5", "--reason", "line was dead at the end")
+    assert first.exit_code == 0, first.output
+    assert b2bua("accounting", "correct", "call1", "--not-billable", "--reason", "our own test").exit_code == 0
+    corrected = [(line["call_id"], line["billed_seconds"]) for line in _statement(folder)]
+    assert corrected == [("call0", 60), ("call2", 60)]
+    rebuilt = b2bua("accounting", "rebuild")
+    assert rebuilt.exit_code == 0
+    assert "11 records read" in rebuilt.output
+    assert [(line["call_id"], line["billed_seconds"]) for line in _statement(folder)] == corrected
+
+
+def test_a_correction_says_what_it_needs(folder: Path) -> None:
+    b2bua("import", "contracts.toml")
+    _book(folder, 65.0)
+    assert "nothing to correct" in b2bua("accounting", "correct", "call0", "--reason", "x").output
+    assert "needs a reason" in b2bua("accounting", "correct", "call0", "--reason", " ", "--billable").output
+    assert "no number" in b2bua("accounting", "correct", "call0", "--reason", "x", "--talked", "a minute").output
+    assert "no call" in b2bua("accounting", "correct", "call9", "--reason", "x", "--billable").output

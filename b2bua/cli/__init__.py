@@ -2,7 +2,7 @@
 
 import typer
 
-from b2bua.cli import business, money, phone, server
+from b2bua.cli import business, journal, money, phone, server
 
 app = typer.Typer(
     help="The exchange of a telephone answering service: takes forwarded calls from a carrier's trunk, rings the "
@@ -18,6 +18,7 @@ app.command("import")(business.import_file)
 app.command("export")(business.export_file)
 app.command("calls")(money.list_calls)
 app.command("statement")(money.make_statement)
+app.add_typer(journal.accounting, name="accounting")
 app.command("call")(phone.place_call)
 app.command("answer")(phone.answer_calls)
 
