@@ -111,6 +111,16 @@ class DatabaseSection(_Section):
     url: str = "sqlite:///b2bua.db"
 
 
+class AccountingSection(_Section):
+    """How the books are kept. ``spool`` is a file on a disk of this machine: records lie there until the database
+    has them. From ``spool_max_records`` on, new calls are refused (``when_full = "refuse"``) or taken all the
+    same; at twice that, records are lost. 500,000 records are some 400 MB, and two days of a call a second."""
+
+    spool: str = Field(default="b2bua-spool.db", min_length=1)
+    spool_max_records: int = Field(default=500_000, ge=1000)
+    when_full: Literal["refuse", "accept"] = "refuse"
+
+
 class LoggingSection(_Section):
     """Logs go to standard error; telephone numbers are cut unless ``full_numbers`` is set."""
 
@@ -189,6 +199,7 @@ class Config(_Section):
     trunks: tuple[TrunkSection, ...] = ()
     media: MediaSection = MediaSection()
     database: DatabaseSection = DatabaseSection()
+    accounting: AccountingSection = AccountingSection()
     logging: LoggingSection = LoggingSection()
     limits: LimitsSection = LimitsSection()
     web: WebSection = WebSection()
