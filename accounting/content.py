@@ -4,9 +4,10 @@ The law asks that numbers of callers go after some time, while the chain must st
 digests of them, and the numbers themselves, with the salt, stand in ``personal``, which may be emptied.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, cast
+
+import orjson
 
 from accounting.chain import ChainedRecord, canonical, digest
 from accounting.journal import CallEnded, Declaration, Facts, Item, JournalEntry, Segment
@@ -118,7 +119,7 @@ def read_item(record: ChainedRecord) -> Item:
 
     Raises ``ValueError``, ``KeyError`` or ``TypeError`` for a record that this program did not write.
     """
-    content: dict[str, Any] = json.loads(record.content)
+    content: dict[str, Any] = orjson.loads(record.content)
     kind = record.kind
     if kind == "ended":
         return _read_ended(record, content)
@@ -152,13 +153,13 @@ def is_forgotten(record: ChainedRecord) -> bool:
     """True if the record had telephone numbers once."""
     if record.personal or record.kind not in ("connected", "ended"):
         return False
-    content = json.loads(record.content)
+    content = orjson.loads(record.content)
     numbers = content["facts"] if record.kind == "connected" else content
     return any(numbers.get(name) for name in PERSONAL)
 
 
 def _numbers(record: ChainedRecord) -> dict[str, str]:
-    known = json.loads(record.personal) if record.personal else {}
+    known = orjson.loads(record.personal) if record.personal else {}
     return {name: known.get(name, "") for name in PERSONAL}
 
 

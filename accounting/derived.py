@@ -1,9 +1,9 @@
 """The rows that follow from the journal: calls, open calls, and where declarations are."""
 
-import json
 from functools import cache
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Row, Table, delete, select, update
 
 from accounting.chain import canonical
@@ -102,8 +102,8 @@ def _call_row(call: CallEnded, forgotten: bool) -> tuple[object, ...]:
 
 def call_record(row: Row[Any]) -> CallRecord:
     """A row of the calls table, with all its columns."""
-    segments = tuple(Segment(*part) for part in json.loads(row.segments))
-    return CallRecord(**{**row._mapping, "segments": segments, "media": json.loads(row.media)})
+    segments = tuple(Segment(*part) for part in orjson.loads(row.segments))
+    return CallRecord(**{**row._mapping, "segments": segments, "media": orjson.loads(row.media)})
 
 
 def _correct(connection: Connection, correction: Declaration) -> None:
