@@ -29,6 +29,7 @@ from b2bua.sip.renegotiation import Renegotiation
 from b2bua.sip.server_transaction import ServerTransaction
 from b2bua.sip.session_states import TRANSITIONS, Input, State
 from b2bua.sip.session_timer import (
+    ABSOLUTE_MINIMUM,
     Refresher,
     SessionTimer,
     SessionTimerPolicy,
@@ -539,7 +540,8 @@ class Session:
     def _start_timer(self, interval: int, refresher: Refresher, now: float) -> None:
         if self.timer is None:
             self.timer = SessionTimer(self.user.timers, self._refresh, self._expire)
-        self.timer.restart(max(interval, 1), refresher, now)
+        # less is no interval: a peer's "1" would have us refresh twice a second
+        self.timer.restart(max(interval, ABSOLUTE_MINIMUM), refresher, now)
 
     def _refresh(self, now: float) -> None:
         if self.state is State.CONFIRMED:
@@ -654,6 +656,8 @@ class _InfoOwner:
 
     def request_failed(self, transaction: ClientTransaction, reason: FailureReason, now: float) -> None:
         self._session.user.emit(InfoAnswered(self._session, self._token, 408))
+        # RFC 3261 12.2.1.2: no answer is as good as a 408
+        self._session.peer_lost("peer_lost", now)
 
 
 _ACTIONS: dict[str, Callable[[Session, float], None]] = {

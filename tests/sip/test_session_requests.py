@@ -85,6 +85,7 @@ def test_our_info_is_refused_or_lost_without_harm() -> None:
     ladder.advance(32)
     answered = ladder.event(InfoAnswered)
     assert (answered.token, answered.status) == (2, 408)
+    assert ladder.event(SessionEnded).cause == "peer_lost"
 
 
 def test_our_info_meets_no_dialog() -> None:

@@ -44,6 +44,16 @@ def test_we_refresh_by_update_at_half_the_interval() -> None:
     assert session.state is State.CONFIRMED
 
 
+@pytest.mark.parametrize("absurd", [0, 1, 89])
+def test_a_peer_cannot_make_us_refresh_all_the_time(absurd: int) -> None:
+    """RFC 4028 section 4: nothing below 90 s is an interval, whatever a 2xx says."""
+    ladder, _, _ = we_refresh(absurd)
+    ladder.advance(44.9)
+    ladder.assert_sent([])
+    ladder.advance(0.2)
+    ladder.assert_sent(["UPDATE"])
+
+
 def test_we_refresh_by_reinvite_where_update_is_not_allowed() -> None:
     ladder, peer, _ = we_refresh(100, "INVITE, ACK, BYE, CANCEL")
     ladder.advance(50)
