@@ -6,7 +6,8 @@ from sqlalchemy import Engine, event, exc, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from accounting.store import create_tables, open_engine, read_calls, read_journal
-from accounting.writer import MAX_BATCH, JournalWriter
+from accounting.delivery import MAX_BATCH
+from accounting.writer import JournalWriter
 from tests.accounting.ledger import HandLedger, call_ended
 
 
@@ -162,7 +163,7 @@ def test_a_missing_table_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_the_thread_writes_and_close_flushes(engine: Engine) -> None:
-    writer = JournalWriter(engine, interval_seconds=3600.0)
+    writer = JournalWriter(engine, gathering=3600.0)
     hand = HandLedger(append=writer.append)
     for number in range(3000):
         hand.connected(number, f"{number}")
