@@ -1,17 +1,21 @@
-"""CPU cost of a call's records: ledger, queue, writer thread and database, at a given rate of calls.
+"""CPU cost of a call's records: ledger, queue, writer threads, spool and database, at a given rate of calls.
 
-Run: python -m benchmarks.journal_writer [--url sqlite:///FILE] [--rate 200] [--seconds 10] [--interval 0.05]
-Prints CPU microseconds per call (2 journal rows and 1 call row), of the event loop's side and of the whole process.
+Run: python -m benchmarks.journal_writer [--url sqlite:///FILE] [--rate 200] [--seconds 10] [--folder DISK]
+     [--no-spool --interval 0.05 | --interval 0.04 --delivery 1.0]
+Prints CPU microseconds per call (three records and one call row) of the event loop's side and of the whole process,
+and how long records took until they were durable, by group commit.
 """
 
 import argparse
+import statistics
 import tempfile
 import time
 from pathlib import Path
 
 from accounting.journal import CallEnded, Ledger
+from accounting.spool import Spool
 from accounting.store import create_tables, open_engine
-from accounting.writer import JournalWriter
+from accounting.writer import DELIVERY_INTERVAL, GATHERING, JournalWriter
 
 _LEG = {
     "packets_received": 3012, "packets_sent": 3010, "octets_received": 481920, "octets_sent": 481600, "lost": 2,
@@ -43,12 +47,19 @@ def main() -> None:
     parser.add_argument("--url", default="")
     parser.add_argument("--rate", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--interval", type=float, default=0.05, help="seconds between commits")
+    parser.add_argument("--folder", default=None, help="where files are written: the disk to be measured")
+    parser.add_argument("--interval", type=float, default=GATHERING, help="seconds that records are gathered")
+    parser.add_argument("--delivery", type=float, default=DELIVERY_INTERVAL, help="seconds between deliveries")
+    parser.add_argument("--no-spool", action="store_true", help="straight to the database")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    durable: list[float] = []
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         engine = open_engine(arguments.url or f"sqlite:///{Path(folder) / 'bench.db'}")
         create_tables(engine)  # connects, too: that is paid once, not per call
-        writer = JournalWriter(engine, arguments.interval)
+        spool = None if arguments.no_spool else Spool(Path(folder) / "spool.db")
+        writer = JournalWriter(
+            engine, arguments.interval, spool=spool, delivery_interval=arguments.delivery, on_durable=durable.append
+        )
         ledger = Ledger(writer.append, time.time_ns() - time.monotonic_ns())
         count = int(arguments.rate * arguments.seconds)
         started, used, own = time.monotonic(), time.process_time(), time.thread_time()
@@ -64,10 +75,16 @@ def main() -> None:
         complete = writer.close()
         used = time.process_time() - used - waiting
         engine.dispose()
+        if spool is not None:
+            spool.close()
+        late = statistics.quantiles(durable, n=100) if len(durable) > 1 else [0.0] * 99
         print(
             f"{engine.dialect.name}: {count} calls at {arguments.rate}/s, {writer.written} records, {complete=}: "
             f"{own / count * 1e6:.1f} us per call in the event loop's thread, {used / count * 1e6:.1f} us in all"
         )
+        if len(durable) > 1:
+            late = statistics.quantiles(durable, n=100)
+            print(f"durable after {late[49] * 1e3:.0f} ms (p50), {late[98] * 1e3:.0f} ms (p99) on {folder}")
 
 
 if __name__ == "__main__":
