@@ -16,20 +16,26 @@ BATCH: Final = 64
 
 _waste: Final = bytearray(1)
 
-PacketHandler = Callable[[float], None]
-"""Takes one packet from its socket; gets the batch's time in monotonic seconds."""
+#: After so many full batches in a row there is more than one packet in a socket: then up to ``DEEP`` are taken from
+#: each before the next one's turn. Going on with a socket the kernel has just touched costs about half.
+BEHIND: Final = 16
+DEEP: Final = 4
+
+PacketHandler = Callable[[float], bool]
+"""Takes one packet from its socket, False if there is none; gets the batch's time in monotonic seconds."""
 
 
 class Readiness:
     """Calls each ready socket's handler, which takes one packet: level-triggered, the rest comes next time."""
 
-    __slots__ = ("_clock", "_handlers", "_loop", "_poll", "_wait")
+    __slots__ = ("_clock", "_full_batches", "_handlers", "_loop", "_poll", "_wait")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._poll = select.epoll()
         self._wait = self._poll.poll
         self._handlers: dict[int, PacketHandler] = {}
         self._clock = clock
+        self._full_batches = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -58,9 +64,10 @@ class Readiness:
         if fileno in self._handlers:
             receive_into = opened.recv_into
 
-            def discard(now: float) -> None:
+            def discard(now: float) -> bool:
                 with contextlib.suppress(OSError):  # nothing there, or an ICMP error: as good as thrown away
                     receive_into(_waste)
+                return False
 
             self._handlers[fileno] = discard
 
@@ -77,5 +84,14 @@ class Readiness:
         """One batch. Handlers must not watch or unwatch another's socket."""
         now = self._clock()
         handlers = self._handlers
-        for fileno, _ in self._wait(0, BATCH):
-            handlers[fileno](now)
+        ready = self._wait(0, BATCH)
+        if self._full_batches <= BEHIND:
+            for fileno, _ in ready:
+                handlers[fileno](now)
+        else:
+            for fileno, _ in ready:
+                handler = handlers[fileno]
+                for _ in range(DEEP):
+                    if not handler(now):
+                        break
+        self._full_batches = self._full_batches + 1 if len(ready) == BATCH else 0

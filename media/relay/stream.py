@@ -110,13 +110,14 @@ class RtpPort:
 
     # -- the way of a packet -----------------------------------------------------------------------------
 
-    def _receive(self, now: float) -> None:
+    def _receive(self, now: float) -> bool:
         """Connected: the kernel has let in nobody but the leg."""
         try:
             size = self._receive_into(_buffer)
         except OSError:
-            return  # nothing there, or an ICMP error for what was sent before
+            return False  # nothing there, or an ICMP error for what was sent before
         self._take(size, now)
+        return True
 
     def _take(self, size: int, now: float) -> None:
         octet, kind, sequence, timestamp, ssrc = _header(_buffer)
@@ -202,19 +203,21 @@ class RtpPort:
         if not self._connected and self._watched and now >= self._window_ends:
             self._connect(self.source or self._signalled, now)
 
-    def _receive_from(self, now: float) -> None:
+    def _receive_from(self, now: float) -> bool:
         """Not connected yet: anybody may have sent this."""
         try:
             size, origin = self._socket.recvfrom_into(_buffer)
         except OSError:
-            return
+            return False
         source = origin[:2]
         if source != self.source and not self._latch(source, size, now):
             self.dropped += 1
-            return
+            return True
         self._take(size, now)
         if self._rank == _SIGNALLED or now >= self._window_ends:
             self._connect(source, now)
+            return False  # this is another handler's socket now
+        return True
 
     def _latch(self, source: Address, size: int, now: float) -> bool:
         if not HEADER_SIZE <= size <= _LARGEST or _buffer[0] & 0xC0 != 0x80:
@@ -387,17 +390,18 @@ class RtcpPort:
         """From now on the leg's reports go to ``peer``'s leg."""
         self._peer = peer
 
-    def _receive(self, now: float) -> None:
+    def _receive(self, now: float) -> bool:
         try:
             size, origin = self._socket.recvfrom_into(_buffer)
         except OSError:
-            return
+            return False
         if not _is_rtcp(size) or not self._is_from_leg(origin[:2]):
             self.dropped += 1
-            return
+            return True
         self.received += 1
         if self._peer is None or not self._peer._send(size):
             self.dropped += 1
+        return True
 
     def _is_from_leg(self, source: Address) -> bool:
         if self._source is not None:
