@@ -4,10 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
+from typing import Literal
 
-from routing.plan import Refusal, Step, StepKind
+from routing.plan import LOWEST_LEVEL, Destination, NextStep, Overflow, Refusal, Step, StepKind
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_NO_EXITS: Mapping[str, Overflow] = MappingProxyType({})
+_NO_LEVELS: Mapping[str, int] = MappingProxyType({})
+_NEXT_STEP = NextStep()
+
+Answering = Literal["ring_through", "answer_at_once"]
 
 #: What may stand in braces in a presentation's texts.
 PLACEHOLDERS = ("customer", "contract", "greeting", "caller", "target", "forwarded_from", "forwarding_kind")
@@ -73,10 +79,36 @@ class Presentation:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """How a contract's callers wait, where its plan lets them.
+
+    ``priority`` (0 to 10) goes before lower ones in the queues of agents whom contracts share; waiting makes up for
+    it, see ``FloorRules.seconds_per_priority``. ``most_callers`` wait at a time, each for ``longest_seconds`` in all;
+    0 is no limit. ``exits`` are what digits do while a caller waits. Intervals in seconds, 0 is never:
+    ``position_seconds`` of position and expected wait, ``comfort_seconds`` of comfort announcements.
+    """
+
+    priority: int = 0
+    most_callers: int = 0
+    if_full: Overflow = _NEXT_STEP
+    longest_seconds: int = 0
+    if_too_long: Overflow = _NEXT_STEP
+    exits: Mapping[str, Overflow] = field(default_factory=lambda: _NO_EXITS)
+    answering: Answering = "ring_through"
+    position_seconds: int = 0
+    comfort_seconds: int = 0
+
+
+_NO_WAITING_RULES = Waiting()
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """One customer's agreement: whose call it is, what the agent says, and who takes it.
 
-    ``tariff`` is the name of a tariff; accounting knows what it means.
+    ``tariff`` is the name of a tariff; accounting knows what it means. ``overflow`` is where a caller goes when
+    the plan is used up, None if the caller is told ``if_nobody``. ``wrap_up_seconds`` is an agent's time for
+    after-call work, unless the agent has an own one.
     """
 
     id: str
@@ -90,6 +122,9 @@ class Contract:
     if_nobody: Refusal = _TRY_LATER
     tariff: str = ""
     presentation: Presentation = Presentation()
+    waiting: Waiting = _NO_WAITING_RULES
+    overflow: Destination | None = None
+    wrap_up_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,25 +146,46 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A person who takes calls at one or more endpoints."""
+    """A person who takes calls at one or more endpoints.
+
+    ``skills`` are levels by skill, 1 to 10. ``wrap_up_seconds`` is for after-call work, None if the contract says.
+    """
 
     id: str
     name: str
     endpoints: tuple[Endpoint, ...] = ()
+    skills: Mapping[str, int] = field(default_factory=lambda: _NO_LEVELS)
+    wrap_up_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A named set of agents; the order of ``members`` (agent ids) is the order of ringing."""
+    """A named set of agents; the order of ``members`` (agent ids) is the order of ringing.
+
+    ``tiers`` are by agent id, 1 to 10, 1 for who is not named: a later tier is asked when nobody of an earlier
+    one is free.
+    """
 
     id: str
     name: str
     members: tuple[str, ...] = ()
+    tiers: Mapping[str, int] = field(default_factory=lambda: _NO_LEVELS)
 
 
-def agents_of(kind: StepKind, target: str, groups: Mapping[str, Group]) -> tuple[str, ...]:
-    """The agents that a step's target stands for: the agent itself, or the group's members."""
+_NO_AGENTS: Mapping[str, Agent] = MappingProxyType({})
+
+
+def agents_of(
+    kind: StepKind,
+    target: str,
+    groups: Mapping[str, Group],
+    agents: Mapping[str, Agent] = _NO_AGENTS,
+    level: int = LOWEST_LEVEL,
+) -> tuple[str, ...]:
+    """The agents that a step's target stands for: the agent itself, the group's members, who has the skill."""
     if kind == "agent":
         return (target,)
+    if kind == "skill":
+        return tuple(agent.id for agent in agents.values() if agent.skills.get(target, 0) >= level)
     group = groups.get(target)
     return () if group is None else group.members

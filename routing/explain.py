@@ -12,13 +12,22 @@ from typing import Literal
 from routing.contract import ALWAYS, Agent, Contract, Validity
 from routing.directory import Assignment, Directory, Found, Unknown
 from routing.numbers import NumberReader
-from routing.plan import Step
+from routing.plan import Step, Strategy
 
 Verdict = Literal["found", "expired", "unknown"]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 #: Near numbers beyond these would bury the one that was meant.
 _MOST_NEAR = 5
+_MANNERS: dict[Strategy, str] = {
+    "longest_idle": "longest idle first",
+    "round_robin": "in turn",
+    "fewest_calls": "fewest calls first",
+    "least_talk_time": "least talk time first",
+    "ring_all": "all at once",
+    "in_order": "one after the other",
+    "random": "in random order",
+}
 #: States of an agent in which a call passes it over.
 _OUT_OF_REACH = ("unregistered", "unreachable", "offline")
 
@@ -111,7 +120,7 @@ def explain(
         contract,
         _shown(held, at),
         steps,
-        str(contract.if_nobody),
+        str(contract.overflow or contract.if_nobody),
         tariff_text.get(contract.tariff, contract.tariff),
         tuple(_agent_sees(contract, result.number, forwarded_from, kind)),
         (*_not_now(assignments, at), *_not_rung(steps), *_near(directory, result.number, dialled, misdialled=False)),
@@ -297,10 +306,11 @@ def _rendered_plan(explanation: Explanation) -> Iterator[str]:
     yield "plan"
     for position, item in enumerate(explanation.steps, 1):
         step = item.step
-        how = "all at once" if step.strategy == "ring_all" else "one after the other"
-        each = " each" if step.strategy == "in_order" and len(item.agents) > 1 else ""
-        manner = f", {how}" if step.kind == "group" else ""
-        yield f"  {position}. {step.kind} {_line(step.target)}{manner}, {step.ring_seconds} s{each}"
+        each = " each" if step.strategy != "ring_all" and len(item.agents) > 1 else ""
+        least = f" from level {step.level}" if step.kind == "skill" else ""
+        manner = f", {_MANNERS[step.strategy]}" if step.kind != "agent" else ""
+        waits = f", waits up to {step.patience_seconds} s" if step.patience_seconds else ""
+        yield f"  {position}. {step.kind} {_line(step.target)}{least}{manner}, {step.ring_seconds} s{each}{waits}"
         for agent in item.agents:
             phones = ", ".join(agent.endpoints) or "no phone"
             state = agent.state or "state unknown"

@@ -271,8 +271,9 @@ def test_whatever_is_written_is_read_again_as_it_was(business: Business) -> None
         ),
         (
             'group = "office"',
-            'group = "office", strategy = "random"',
-            "20: contracts[1].plan[1].strategy: Input should be 'in_order' or 'ring_all'",
+            'group = "office", strategy = "loudest"',
+            "20: contracts[1].plan[1].strategy: Input should be 'longest_idle', 'round_robin', 'fewest_calls', "
+            "'least_talk_time', 'ring_all', 'in_order' or 'random'",
         ),
         (
             '"+49302000100"',
