@@ -57,6 +57,8 @@ class Admission:
         self.directory = Directory()
         self._offers = ChallengeOffers(self.directory)
         self.draining = False
+        #: records cannot be kept: a call would be given away. Set from another thread.
+        self.journal_full = False
 
     def use(self, directory: Directory) -> None:
         """Another snapshot of the business data; calls that are in keep theirs."""
@@ -87,6 +89,8 @@ class Admission:
     def _overload(self, trunk: Trunk, now: float) -> str:
         if self.draining:
             return "draining"
+        if self.journal_full:
+            return "journal_full"
         if self._max_calls and len(self._controller.calls) >= self._max_calls:
             return "too_many_calls"
         if trunk.max_calls and trunk.calls >= trunk.max_calls:
@@ -108,8 +112,9 @@ class Admission:
             challenges = self._digest.challenges(now, offered, stale)
             event.session.turn_away(407, now, [("Proxy-Authenticate", value) for value in challenges])
             return
-        if self.draining or (self._max_calls and len(self._controller.calls) >= self._max_calls):
-            self._metrics.call_refused("too_many_calls")
+        full = self._max_calls and len(self._controller.calls) >= self._max_calls
+        if full or self.draining or self.journal_full:
+            self._metrics.call_refused("journal_full" if self.journal_full else "too_many_calls")
             event.session.refuse(503, now, self._retry_after)
             return
         identity = CallerIdentity(verified.username, asserted=True)

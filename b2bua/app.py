@@ -12,8 +12,9 @@ from sqlalchemy import Engine
 
 from accounting.journal import Ledger
 from accounting.recovery import recover
-from accounting.writer import JournalWriter
 from b2bua.admission import Admission
+from b2bua.bookkeeping import Bookkeeping
+from b2bua.business_watch import BusinessWatch
 from b2bua.call.controller import CallController
 from b2bua.call.phones import Phones
 from b2bua.call.presentation import Presentation
@@ -31,19 +32,16 @@ from b2bua.sip.message import Request, Response
 from b2bua.sip.session_timer import SessionTimerPolicy
 from b2bua.sip.timers import TimerSettings
 from b2bua.trunk import Trunk, Trunks
-from b2bua.web.server import WebServer, make_web_app
+from b2bua.web.server import Status, WebServer, make_web_app
 from media.relay.engine import RelayEngine
 from routing.directory import Directory
 from routing.floor import Floor
-from routing.store import load_directory, revision
+from routing.store import load_directory
 
 log = structlog.get_logger("b2bua")
 
-#: How often registrations, media timeouts, heartbeats and changes of the business data are looked at, seconds.
+#: How often registrations, media timeouts and heartbeats are looked at, seconds.
 TICK = 1.0
-#: How long journal entries are gathered before they are committed, seconds: what a kill -9 may cost. Four times
-#: as often costs twice the CPU a call.
-COMMIT_INTERVAL = 0.2
 #: Calls leave no reference cycles behind, so that the collector seldom has anything to find.
 _COLLECTOR_THRESHOLDS = (50_000, 20, 100)
 #: Timers run so much late, seconds, and those that fall due together are run together: most were cancelled long
@@ -84,9 +82,10 @@ class App:
             media.timeout_seconds, SystemIds().number, time.monotonic,
         )  # fmt: skip
         self.media.on_event = self._media_happened
-        self.writer = JournalWriter(engine, COMMIT_INTERVAL, on_problem=self._journal_problem)
+        self.books = Bookkeeping(engine, config.spool_path, config.accounting, self.metrics, self._journal_full)
         self.exchange = self._make_exchange()
         self.web: WebServer | None = None
+        self._business: BusinessWatch | None = None
 
     def _make_exchange(self) -> Exchange:
         config = self.config
@@ -109,7 +108,7 @@ class App:
             endpoint,
             self.media,
             floor,
-            Ledger(self.writer.append, self._wall_anchor_ns),
+            Ledger(self.books.writer.append, self._wall_anchor_ns),
             Phones(registrar, by_transport),
             Presentation(presentation.display_name, presentation.headers, config.server.domain),
             self.metrics,
@@ -132,7 +131,8 @@ class App:
     # -- start -------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Recover what a crash left open, load the business data, open the sockets."""
+        """Deliver what the spool holds, recover what a crash left open, load the business data, open the sockets."""
+        self.books.deliver_spool()
         with self._engine.begin() as connection:
             recovered = recover(connection)
             directory = load_directory(connection)
@@ -154,6 +154,8 @@ class App:
             self.web.start()
         self._ready = True
         self._tasks.append(asyncio.create_task(self._tick(), name="tick"))
+        self._business = BusinessWatch(self._engine, directory.revision, self._business_changed, TICK)
+        self._business.start()
         # what is alive now lives to the end: the collector need not look at it again and again
         gc.collect()
         gc.freeze()
@@ -234,51 +236,29 @@ class App:
             self.media.sweep(now)
             self.exchange.tick(at)
             self._flush(at)
-            try:
-                await self._follow_business_data()
-            except Exception as error:
-                log.warning("business_data_unreachable", error=type(error).__name__)
 
-    async def _follow_business_data(self) -> None:
-        known = self.exchange.controller.directory.revision
-        present = await asyncio.to_thread(self._read_revision)
-        if present != known:
-            directory = await asyncio.to_thread(self._read_directory)
-            at = time.monotonic_ns()
-            self.exchange.use(directory, at)
-            self._flush(at)
-            log.info("business_data_changed", revision=directory.revision, contracts=len(directory.contracts))
+    def _business_changed(self, directory: Directory) -> None:
+        """Called in the watch's thread."""
+        self._loop.call_soon_threadsafe(self._use, directory)
 
-    def _read_revision(self) -> int:
-        with self._engine.connect() as connection:
-            return revision(connection)
+    def _use(self, directory: Directory) -> None:
+        at = time.monotonic_ns()
+        self.exchange.use(directory, at)
+        self._flush(at)
+        log.info("business_data_changed", revision=directory.revision, contracts=len(directory.contracts))
 
-    def _read_directory(self) -> Directory:
-        with self._engine.connect() as connection:
-            return load_directory(connection)
-
-    def _journal_problem(self, reason: str, error: Exception | None) -> None:
+    def _journal_full(self, full: bool) -> None:
         """Called in any thread."""
-        known = {"available": log.info, "unavailable": log.error, "rejected": log.error}
-        known.get(reason, log.critical)(f"journal_{reason}", error=str(error)[:200] if error else "")
+        self.exchange.admission.journal_full = full
 
     # -- what watchers see -------------------------------------------------------------------------------
 
-    def _health(self) -> tuple[bool, dict[str, object]]:
-        writer = self.writer
-        healthy = self._ready and not self._stopping and writer.pending < 10_000
-        return healthy, {
-            "calls": self.exchange.calls,
-            "draining": self._stopping,
-            "journal_pending": writer.pending,
-            "journal_dropped": writer.dropped,
-        }
+    def _health(self) -> tuple[Status, dict[str, object]]:
+        status: Status = self.books.status if self._ready and not self._stopping else "failing"
+        return status, {"calls": self.exchange.calls, "draining": self._stopping, **self.books.facts()}
 
     def _samples(self) -> Iterator[Sample]:
-        writer, media = self.writer, self.media
-        yield "b2bua_journal_pending", "Journal entries not yet written", float(writer.pending)
-        yield "b2bua_journal_written_total", "Journal entries written", float(writer.written)
-        yield "b2bua_journal_dropped_total", "Journal entries lost", float(writer.dropped)
+        media = self.media
         yield "b2bua_media_ports_free", "Port pairs free", float(media.ports_free)
         yield "b2bua_media_ports_in_use", "Port pairs in use", float(media.ports_in_use)
         yield "b2bua_relay_packets_total", "Packets relayed", float(media.packets_relayed)
@@ -322,9 +302,11 @@ class App:
                 task.cancel()
         if self._armed is not None:
             self._armed.cancel()
+        if self._business is not None:
+            self._business.stop()
         if self.web is not None:
             await self.web.close()
         await self.transports.close()
         self.media.detach()
-        await asyncio.to_thread(self.writer.close)
+        await asyncio.to_thread(self.books.close)
         log.info("stopped")

@@ -113,10 +113,11 @@ class DatabaseSection(_Section):
 
 class AccountingSection(_Section):
     """How the books are kept. ``spool`` is a file on a disk of this machine: records lie there until the database
-    has them. From ``spool_max_records`` on, new calls are refused (``when_full = "refuse"``) or taken all the
-    same; at twice that, records are lost. 500,000 records are some 400 MB, and two days of a call a second."""
+    has them. Without a name it is ``b2bua-spool.db``, or lies beside a SQLite database under the like name. From
+    ``spool_max_records`` on, new calls are refused (``when_full = "refuse"``) or taken all the same; at twice that,
+    records are lost. 500,000 records are some 400 MB, and two days of a call a second."""
 
-    spool: str = Field(default="b2bua-spool.db", min_length=1)
+    spool: str = ""
     spool_max_records: int = Field(default=500_000, ge=1000)
     when_full: Literal["refuse", "accept"] = "refuse"
 
@@ -205,6 +206,15 @@ class Config(_Section):
     web: WebSection = WebSection()
     sip: SipSection = SipSection()
     presentation: PresentationSection = PresentationSection()
+
+    @property
+    def spool_path(self) -> Path:
+        """Where the spool is."""
+        named, url = self.accounting.spool, self.database.url
+        if not named and url.startswith("sqlite:"):
+            database = Path(url.partition("///")[2].partition("?")[0])
+            return database.with_name(f"{database.stem}-spool.db")
+        return Path(named or "b2bua-spool.db")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":

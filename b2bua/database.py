@@ -46,9 +46,16 @@ def upgrade(engine: Engine) -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except OperationalError as error:
-        raise DatabaseError(
-            f"the database {_without_password(str(engine.url))} cannot be reached: {error.orig}"
-        ) from error
+        raise unreachable(engine, error) from error
+
+
+def unreachable(engine: Engine, error: OperationalError) -> DatabaseError:
+    """What to tell the operator when the database is away."""
+    return DatabaseError(
+        f"the database {_without_password(str(engine.url))} cannot be reached: {error.orig}\n"
+        "Start it, or correct database.url, and try again. Records that wait in the spool are safe; "
+        "the next start delivers them."
+    )
 
 
 def _without_password(url: str) -> str:

@@ -11,6 +11,7 @@ Sample = tuple[str, str, float]
 
 _DURATIONS = (1, 5, 10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600)
 _SETUP = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 2, 5, 10, 20, 60)
+_DURABLE = (0.005, 0.01, 0.02, 0.03, 0.04, 0.045, 0.05, 0.06, 0.08, 0.1, 0.2, 0.5, 1, 5)
 _LAG = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
 
 
@@ -28,6 +29,10 @@ class Metrics:
         self.loop_lag_seconds = Histogram(
             "b2bua_loop_lag_seconds", "How late the event loop runs its timers", buckets=_LAG, registry=self.registry
         )
+        self.journal_durable_seconds = Histogram(
+            "b2bua_journal_durable_seconds", "Record taken to record on disk, the first of each group",
+            buckets=_DURABLE, registry=self.registry,
+        )  # fmt: skip
         self.calls_by_result: dict[tuple[str, str], int] = {}
         self.refused: dict[str, int] = {}
         self._samples: list[Callable[[], Iterator[Sample]]] = []

@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
+from accounting.spool import SpoolError
 from b2bua.app import App
 from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, configuration, database, give_up
 from b2bua.config import Config, ConfigError, load_config
+from b2bua.database import unreachable
 from b2bua.logs import configure_logging
 from routing.business import BusinessError, read_business
 
@@ -27,6 +30,10 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     try:
         with asyncio.Runner(loop_factory=_event_loop) as runner:
             runner.run(_serve(loaded, engine))
+    except SpoolError as error:
+        give_up(f"{error} (accounting.spool in {config})")
+    except OperationalError as error:
+        give_up(f"{unreachable(engine, error)}")
     except OSError as error:
         give_up(f"cannot listen: {error}. Is the address this machine's, and the port free?")
 

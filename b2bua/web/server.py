@@ -4,13 +4,16 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
+from typing import Literal
 
 import uvicorn
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-#: (healthy?, facts) as ``/health`` tells them.
-Health = Callable[[], tuple[bool, dict[str, object]]]
+#: "degraded": calls go on, but somebody should look; "failing": no new calls.
+Status = Literal["ok", "degraded", "failing"]
+#: Status and facts as ``/health`` tells them; failing has HTTP status 503.
+Health = Callable[[], tuple[Status, dict[str, object]]]
 
 
 def make_web_app(registry: CollectorRegistry, health: Health) -> FastAPI:
@@ -23,10 +26,10 @@ def make_web_app(registry: CollectorRegistry, health: Health) -> FastAPI:
 
     @app.get("/health")
     async def health_state(response: Response) -> dict[str, object]:
-        healthy, facts = health()
-        if not healthy:
+        status, facts = health()
+        if status == "failing":
             response.status_code = 503
-        return {"status": "ok" if healthy else "failing", **facts}
+        return {"status": status, **facts}
 
     return app
 
