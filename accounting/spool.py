@@ -28,6 +28,9 @@ _RESERVE = 16 * 1024 * 1024
 #: Room is made in pieces of as much as SQLite lets its write-ahead log grow to, bytes.
 _PIECE = 4 * 1024 * 1024
 
+#: So many numbers without a readable group are the end of a damaged spool.
+_FAR = 20_000
+
 _KINDS: dict[str, type[Item]] = {"entry": JournalEntry, "ended": CallEnded, "declaration": Declaration}
 #: The names of the fields, in the order in which their values are written down.
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -105,7 +108,7 @@ class Spool:
             raise SpoolError(f"the spool {path} cannot be opened: {error}") from error
         try:
             self._names = self._prepare()
-            self._reserve(reserve)
+            self.reserve(reserve)
             row = self._connection.execute("SELECT coalesce(max(id), 0), coalesce(sum(count), 0) FROM batches")
             self._last, self.records = row.fetchone()
         except BaseException as error:
@@ -152,8 +155,8 @@ class Spool:
             raise sqlite3.DatabaseError(verdict)
         return names
 
-    def _reserve(self, wanted: int) -> None:
-        """Let the file own some free pages, and its write-ahead log its full length, while the disk has room."""
+    def reserve(self, wanted: int = _RESERVE) -> None:
+        """Let the file own free pages, bytes, and its log its full length, while the disk has room: 0 is nothing."""
         run = self._connection.execute
         free = run("PRAGMA freelist_count").fetchone()[0] * run("PRAGMA page_size").fetchone()[0]
         pieces = -(-wanted // _PIECE)
@@ -268,10 +271,11 @@ def open_spool(path: Path, on_damage: Callable[[Path, int], None]) -> Spool:
     if not _is_headless(path):
         spool: Spool | None = None
         try:
-            spool = Spool(path)
+            spool = Spool(path, reserve=0)
             after = 0
             while groups := spool.read(after, 1000):
                 after = groups[-1][0]
+            spool.reserve()
             return spool
         except sqlite3.DatabaseError:
             if spool is not None:
@@ -302,21 +306,40 @@ def _readable(path: Path) -> Iterator[list[Item]]:
         return
     connection = sqlite3.connect(path, timeout=2.0, isolation_level=None)
     try:
+        connection.execute("PRAGMA writable_schema=ON")  # else a file that was cut off is not looked into at all
         names = json.loads(connection.execute("SELECT names FROM fields").fetchone()[0])
-        first, last = connection.execute("SELECT min(id), max(id) FROM batches").fetchone()
-        for number in range(first or 0, (last or -1) + 1):
+        missed = 0
+        for number in _numbers(connection):
             try:
                 row = connection.execute(
                     "SELECT id, count, checksum, records FROM batches WHERE id = ?", (number,)
                 ).fetchone()
-                if row is not None:
-                    yield _group(row, names)
+                found = None if row is None else _group(row, names)
             except sqlite3.DatabaseError:
-                continue
+                found = None
+            if found is not None:
+                yield found
+            missed = 0 if found is not None else missed + 1
+            if missed > _FAR:
+                break
     except sqlite3.DatabaseError:
         return
     finally:
         connection.close()
+
+
+def _numbers(connection: sqlite3.Connection) -> range:
+    """Where groups may be. One end may be lost with the page that it stands on."""
+    ends: list[int | None] = []
+    for end in ("min", "max"):
+        try:
+            ends.append(connection.execute(f"SELECT {end}(id) FROM batches").fetchone()[0])
+        except sqlite3.DatabaseError:
+            ends.append(None)
+    first, last = ends
+    if first is None:
+        return range(0) if last is None else range(max(1, last - _FAR), last + 1)
+    return range(first, (first + _FAR if last is None else last) + 1)
 
 
 def _group(row: tuple[int, int, int, bytes], names: Mapping[str, Sequence[str]]) -> list[Item]:
