@@ -15,6 +15,8 @@ not.
   out.
 - **rtcp-mux** is not offered onward and not answered (RFC 5761 section 5.1.1): two ports per leg and stream.
 - **Hold**: directions pass both ways; ``c=0.0.0.0`` (RFC 2543) becomes the direction that says the same.
+- **Alone**: a leg that waits is answered by us, with one codec. Whoever joins it later is offered just that, so
+  that the leg itself need not be asked again.
 
 Pure computation: ports and numbers come from what is handed in.
 """
@@ -77,6 +79,7 @@ class _Offer(NamedTuple):
     """The last offer made: enough to answer it any number of times.
 
     ``lines`` counts the m-lines of the offer itself, which the answer repeats; ``slots`` may be longer.
+    ``sources`` are the m-lines of a leg that once was answered alone; ``settled``: it has had its answer from us.
     """
 
     leg: str
@@ -85,20 +88,31 @@ class _Offer(NamedTuple):
     to_slots: tuple[_Slot, ...]
     lines: int
     terms: dict[_Stream, Terms]
+    sources: dict[_Stream, MediaDescription]
+    settled: bool = False
+
+
+class _Alone(NamedTuple):
+    """What was agreed with a leg that we answered ourselves: one stream, what the leg said of it and where."""
+
+    stream: _Stream
+    terms: Terms
+    media: MediaDescription
 
 
 class Negotiation:
     """Offer and answer of one session: descriptions in, descriptions out, ``plans`` for the relay.
 
-    ``plans`` changes in ``answer`` only: an offer takes ports, and what was agreed flows on until its answer.
-    A stream that is not in ``plans`` is silent. ``session_number`` gives the ids of our ``o=`` lines, one
-    per leg, below 2**63. ``allowed_codecs`` (encoding names, any case) narrows offers; telephone-event, CN
-    and RED pass.
+    ``plans`` changes in ``answer``, ``answer_alone`` and ``offer_for``: an offer takes ports, and what was agreed
+    flows on until its answer. A stream that is not in ``plans`` is silent. ``session_number`` gives the ids of our
+    ``o=`` lines, one per leg, below 2**63. ``allowed_codecs`` (encoding names, any case) narrows offers;
+    telephone-event, CN and RED pass.
     """
 
     __slots__ = (
         "_allocator",
         "_allowed",
+        "_alone",
         "_answered",
         "_dialogs",
         "_offer",
@@ -126,6 +140,7 @@ class Negotiation:
         self._streams: list[_Stream] = []
         self._offer: _Offer | None = None
         self._answered = False
+        self._alone: dict[str, _Alone] = {}
 
     def offer(self, leg: str, to_leg: str, sdp: bytes) -> bytes:
         """``leg`` offers ``sdp``; returns what to offer to ``to_leg``. Replaces an unanswered offer.
@@ -153,7 +168,7 @@ class Negotiation:
         to_slots = list(self._slots.get(to_leg, ()))
         known = {slot.stream for slot in to_slots}
         to_slots += [_Slot(stream, "audio", "RTP/AVP", "0") for stream in terms if stream not in known]
-        self._take_ports(leg, to_leg, terms)
+        self._take_ports(leg, (leg, to_leg), terms)
         lines = []
         for at, slot in enumerate(to_slots):
             stream = slot.stream
@@ -164,7 +179,8 @@ class Negotiation:
             lines.append(relayed(sources[stream], terms[stream], protocol, stream.ports[to_leg]))
             to_slots[at] = _Slot(stream, "audio", protocol, lines[-1].formats[0])
         self._streams = streams
-        self._offer = _Offer(leg, to_leg, tuple(slots), tuple(to_slots), len(description.media), terms)
+        kept = sources if leg in self._alone else {}
+        self._offer = _Offer(leg, to_leg, tuple(slots), tuple(to_slots), len(description.media), terms, kept)
         self._answered = False
         # RFC 3264 section 6: an answer repeats the offer's time; only numbers pass.
         self._dialog(leg).times = [line for line in description.times if _is_time(line)]
@@ -195,6 +211,19 @@ class Negotiation:
                 sources[stream] = media
         if not accepted:
             raise NegotiationError("not_acceptable", "no stream or codec in common")
+        self._slots[to_leg] = offer.slots
+        self._slots[leg] = offer.to_slots
+        self._answered = True
+        self.plans = tuple(
+            _plan(stream, to_leg, offer.terms[stream], leg, agreed) for stream, agreed in accepted.items()
+        )
+        if offer.settled:
+            return self._dialog(to_leg).sent
+        for name, agreed_terms, media_lines in ((to_leg, offer.terms, offer.sources), (leg, accepted, sources)):
+            if name in self._alone:  # agreed anew, with the other leg: that is what the next one is offered
+                stream, agreed = next(iter(accepted.items()))
+                terms = agreed_terms[stream]._replace(payload_types=agreed.payload_types)
+                self._alone[name] = _Alone(stream, terms, media_lines[stream])
         lines = []
         for slot in offer.slots[: offer.lines]:
             stream = slot.stream
@@ -202,12 +231,82 @@ class Negotiation:
                 lines.append(slot.rejected())
             else:
                 lines.append(relayed(sources[stream], accepted[stream], slot.protocol, stream.ports[to_leg]))
-        self._slots[to_leg] = offer.slots
-        self._slots[leg] = offer.to_slots
-        self._answered = True
-        self.plans = tuple(
-            _plan(stream, to_leg, offer.terms[stream], leg, agreed) for stream, agreed in accepted.items()
-        )
+        return self._describe(to_leg, lines)
+
+    def answer_alone(self, leg: str, sdp: bytes, codecs: frozenset[str]) -> bytes:
+        """We answer ``leg``'s offer with one of ``codecs`` (lower-case names) on its first stream that has one.
+
+        Returns the answer. Raises NegotiationError. An offer that was made for the leg stays if the codec does.
+        """
+        description = _parse(sdp)
+        slots = list(self._slots.get(leg, ()))
+        before = self._alone.get(leg)
+        number_before = None if before is None else next(iter(before.terms.payload_types))
+        found: _Alone | None = None
+        streams = self._streams.copy()
+        for at, media in enumerate(description.media):
+            stream = slots[at].stream if at < len(slots) else None
+            terms = None if found is not None else self._read(description, media, narrow=False)
+            terms = None if terms is None else terms.alone(codecs, number_before)
+            if terms is not None and stream is None:
+                stream = _free_stream(streams, slots)
+            if terms is not None and stream is not None and terms.reachable_from(stream.ports.get(leg)):
+                found = _Alone(stream, terms, media)
+            slots[at : at + 1] = [_Slot(stream, media.kind, media.protocol, media.formats[0] if media.formats else "0")]
+        if found is None:
+            raise NegotiationError("not_acceptable", "no plain RTP audio stream with a codec of the player's")
+        self._take_ports(leg, (leg,), {found.stream: found.terms})
+        self._streams = streams
+        self._slots[leg] = tuple(slots)
+        self._alone[leg] = found
+        self._dialog(leg).times = [line for line in description.times if _is_time(line)]
+        offer = self._offer
+        if (
+            offer is not None
+            and before is not None
+            and offer.leg == leg
+            and offer.settled
+            and not self._answered
+            and (found.stream is before.stream and found.terms.payload_types == before.terms.payload_types)
+        ):
+            self._offer = offer._replace(slots=tuple(slots), terms={found.stream: found.terms})
+        else:
+            self._offer = None
+        self.plans = (_plan_alone(leg, found),)
+        ports = found.stream.ports[leg]
+        lines = [
+            relayed(found.media, found.terms.mirrored(), slot.protocol, ports)
+            if slot.stream is found.stream
+            else slot.rejected()
+            for slot in slots[: len(description.media)]
+        ]
+        return self._describe(leg, lines)
+
+    def offer_for(self, leg: str, to_leg: str) -> bytes:
+        """Returns what to offer to ``to_leg``: the codec agreed with ``leg`` by ``answer_alone``.
+
+        Replaces an unanswered offer; whoever answered the last one is let go. Raises NegotiationError.
+        """
+        alone = self._alone.get(leg)
+        if alone is None:
+            raise NegotiationError("not_acceptable", "an offer for a leg that was not answered")
+        stream, terms, media = alone
+        to_slots = list(self._slots.get(to_leg, ()))
+        if all(slot.stream is not stream for slot in to_slots):
+            to_slots.append(_Slot(stream, "audio", "RTP/AVP", "0"))
+        self._take_ports(leg, (to_leg,), {stream: terms})
+        lines = []
+        for at, slot in enumerate(to_slots):
+            if slot.stream is not stream:
+                lines.append(slot.rejected())
+                continue
+            protocol = slot.protocol if slot.protocol in RELAYED_PROFILES else "RTP/AVP"
+            lines.append(relayed(media, terms, protocol, stream.ports[to_leg]))
+            to_slots[at] = _Slot(stream, "audio", protocol, lines[-1].formats[0])
+        slots = self._slots[leg]
+        self._offer = _Offer(leg, to_leg, slots, tuple(to_slots), len(slots), {stream: terms}, {}, settled=True)
+        self._answered = False
+        self.plans = (_plan_alone(leg, alone),)
         return self._describe(to_leg, lines)
 
     def rollback(self) -> None:
@@ -225,6 +324,7 @@ class Negotiation:
                 self._allocator.release(ports)
         self._streams = []
         self._slots = {}
+        self._alone = {}
         self._offer = None
         self.plans = ()
 
@@ -237,13 +337,14 @@ class Negotiation:
             return terms
         return terms.narrowed(self._allowed)
 
-    def _take_ports(self, leg: str, to_leg: str, terms: dict[_Stream, Terms]) -> None:
+    def _take_ports(self, said_by: str, legs: tuple[str, ...], terms: dict[_Stream, Terms]) -> None:
         taken: list[tuple[_Stream, str]] = []
         try:
             for stream, said in terms.items():
                 # Both legs at once: that ports have run out is known before anybody's phone rings.
-                for name, family in ((leg, said.family), (to_leg, None)):
+                for name in legs:
                     if name not in stream.ports:
+                        family = said.family if name == said_by else None
                         stream.ports[name] = self._allocator.allocate(self.session, name, family)
                         taken.append((stream, name))
         except NoPortsLeft:
@@ -303,6 +404,21 @@ def _free_stream(streams: list[_Stream], slots: list[_Slot]) -> _Stream | None:
         return None
     streams.append(_Stream(len(streams)))
     return streams[-1]
+
+
+def _plan_alone(name: str, alone: _Alone) -> StreamPlan:
+    stream, terms, _ = alone
+    leg = LegPlan(
+        name,
+        stream.ports[name],
+        terms.remote_rtp,
+        terms.remote_rtcp,
+        may_send=terms.receives,
+        may_receive=terms.sends,
+        payload_types=terms.payload_types,
+        peer=terms.peer,
+    )
+    return StreamPlan(stream.index, (leg,))
 
 
 def _plan(stream: _Stream, offerer: str, offer: Terms, answerer: str, answer: Terms) -> StreamPlan:

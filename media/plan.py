@@ -110,7 +110,10 @@ class LegPlan:
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """A stream in force between two legs, the offerer's end first; ``index`` is stable within the session."""
+    """A stream in force between two legs, the offerer's end first, or of one leg that we answered ourselves.
+
+    ``index`` is stable within the session.
+    """
 
     index: int
-    legs: tuple[LegPlan, LegPlan]
+    legs: tuple[LegPlan, LegPlan] | tuple[LegPlan]

@@ -15,3 +15,15 @@ def build_packet(payload_type: int, sequence: int, timestamp: int, ssrc: int, pa
     """A packet without extensions; sequence and timestamp are cut to their fields."""
     header = _HEADER.pack(0x80, payload_type, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
     return header + payload
+
+
+def payload_of(packet: bytes | memoryview) -> bytes | memoryview:
+    """What is behind the header, its sources and its extension, without padding; empty when they contradict."""
+    first = packet[0]
+    start = HEADER_SIZE + 4 * (first & 0x0F)
+    end = len(packet)
+    if first & 0x10:
+        start += 4 + 4 * int.from_bytes(packet[start + 2 : start + 4], "big")
+    if first & 0x20:
+        end -= packet[-1]
+    return packet[start:end] if start < end else b""

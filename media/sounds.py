@@ -21,6 +21,9 @@ FRAME: Final = 160
 CODECS: Final[Mapping[str, Callable[["array[int]"], bytes]]] = {"PCMA": alaw_encode, "PCMU": ulaw_encode}
 """What can be played, by encoding name."""
 
+PLAYER_CODECS: Final = frozenset(name.lower() for name in CODECS)
+"""The same, lower-case: what a leg that waits can be answered with."""
+
 MOST_SECONDS: Final = 600.0
 MOST_OCTETS: Final = 256 * 2**20
 #: Below this peak nobody hears anything: -60 dB of full scale.

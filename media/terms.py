@@ -68,6 +68,31 @@ class Terms(NamedTuple):
             return self
         return self._replace(payload_types=kept) if speech else None
 
+    def alone(self, codecs: frozenset[str], before: int | None) -> "Terms | None":
+        """With one codec of ``codecs`` (lower-case names, 8000 Hz), and telephone-event at the same rate; None if
+        there is none.
+
+        That is number ``before`` if it can be, else the first one: the leg's own order counts.
+        """
+        usable = [
+            entry
+            for entry in self.payload_types.values()
+            if entry.name.lower() in codecs and entry.clock_rate == 8000 and entry.channels == 1
+        ]
+        if not usable:
+            return None
+        chosen = next((entry for entry in usable if entry.number == before), usable[0])
+        keys = {
+            at: entry
+            for at, entry in self.payload_types.items()
+            if entry.name.lower() == "telephone-event" and entry.clock_rate == 8000
+        }
+        return self._replace(payload_types={chosen.number: chosen, **keys})
+
+    def mirrored(self) -> "Terms":
+        """The directions as the other side says them (RFC 3264 section 6.1)."""
+        return self._replace(sends=self.receives, receives=self.sends)
+
     def within(self, offer: "Terms") -> "Terms | None":
         """This answer as far as ``offer`` allows it; None when no format is left.
 

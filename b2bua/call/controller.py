@@ -15,7 +15,7 @@ from b2bua.sip.endpoint import Endpoint
 from b2bua.sip.errors import LocalProtocolError
 from b2bua.sip.events import SipEvent
 from b2bua.sip.session import Session
-from media.engine import LegStatistics, MediaClosed, MediaEngine, MediaEvent, MediaFailed, SdpReady
+from media.engine import LegStatistics, MediaClosed, MediaEngine, MediaEvent, MediaFailed, MediaTimedOut, SdpReady
 from routing.contract import Contract
 from routing.directory import Directory
 from routing.floor import (
@@ -102,7 +102,7 @@ class CallController:
             call.media_failed(event.reason, at)
         elif isinstance(event, MediaClosed):
             call.step(Input.MEDIA_CLOSED, at, dict(event.statistics))
-        else:
+        elif isinstance(event, MediaTimedOut):
             log.info("media_timeout", call_id=call.id, leg=event.leg)
             call.media_timed_out(at)
 

@@ -17,14 +17,17 @@ from typing import Final
 
 from media.plan import LegPlan, PayloadType
 from media.relay.loop import Readiness
+from media.relay.player import Voice
 from media.relay.ports import disconnect
+from media.relay.tap import Tap
 from media.rtp import HEADER_SIZE
 from media.statistics import ReceiverStatistics
 
 LATCH_SECONDS: Final = 5.0
 
 Address = tuple[str, int]
-Output = Callable[[memoryview], int]
+Output = Callable[[memoryview], object]
+Send = Callable[[memoryview | bytearray], object]
 
 _SPEECHLESS: Final = frozenset({"telephone-event", "cn", "red"})
 
@@ -49,20 +52,26 @@ class RtpPort:
         "_booked_octets",
         "_booked_packets",
         "_connected",
+        "_fed",
         "_feeder",
         "_former",
         "_forward",
+        "_marks",
+        "_may_send",
         "_output",
         "_payload_type",
         "_payload_types",
         "_peer",
         "_peer_name",
+        "_plays",
         "_rank",
         "_readiness",
         "_receive_into",
         "_signalled",
         "_socket",
         "_strict",
+        "_tap",
+        "_waits",
         "_watched",
         "_window_ends",
         "codec",
@@ -72,6 +81,7 @@ class RtpPort:
         "packets_sent",
         "source",
         "statistics",
+        "voice",
     )
 
     def __init__(self, opened: socket.socket, readiness: Readiness, strict: bool) -> None:
@@ -92,9 +102,17 @@ class RtpPort:
         # where its packets go
         self._peer: RtpPort | None = None
         self._forward: Output | None = None
+        self._fed = False  # they are the peer's to count
+        self._marks = False  # the next one of speech gets a marker
+        self._waits = False  # nobody is there yet who could hear them
+        self._tap: Tap | None = None
         # how the other leg's packets leave here
         self._feeder: RtpPort | None = None
-        self._output: Output | None = None
+        self._output: Send | None = None
+        # what we ourselves play to the leg; while it plays, the other leg is not heard
+        self._may_send = False
+        self._plays = False
+        self.voice: Voice | None = None
         # what came
         self._payload_types: Mapping[int, PayloadType] = {}
         self._payload_type = -1
@@ -180,6 +198,8 @@ class RtpPort:
                 self._unlatch()
         self._payload_types = plan.payload_types
         self._payload_type = -1
+        self._may_send = plan.may_send
+        self._tell_voice()
         self._window_ends = now + LATCH_SECONDS
         if self._strict and not self._connected:
             self._connect(self._signalled, now)
@@ -297,22 +317,65 @@ class RtpPort:
 
     # -- where packets go --------------------------------------------------------------------------------
 
-    def forward_to(self, peer: "RtpPort | None") -> None:
-        """From now on the leg's packets go to ``peer``'s leg; nowhere if None."""
+    def forward_to(self, peer: "RtpPort | None", waits: bool = False) -> None:
+        """From now on the leg's packets go to ``peer``'s leg; nowhere if None, which is no loss while it waits."""
         self.book()
-        if self._peer is not None and self._peer._feeder is self:
-            self._peer._feeder = None
-        self._peer = peer
-        if peer is None:
-            self._forward = None
-        else:
+        if self._peer is not peer:
+            if self._peer is not None and self._peer._feeder is self:
+                self._peer._feeder = None
+            self._peer = peer
+            # RFC 3550 section 8: another SSRC than that of our voice, a source of its own; RFC 3551 section 4.1:
+            # a marker says that the time between the two means nothing
+            self._marks = peer is not None and peer.voice is not None
+        if peer is not None:
             peer._feeder = self
-            self._forward = peer._output
+        self._waits = waits
+        self._route()
+
+    def tap(self, tap: Tap | None) -> None:
+        """Show each of the leg's packets to ``tap`` from now on."""
+        self._tap = tap
+        self._route()
+
+    def plays(self, plays: bool) -> None:
+        """Whether the leg hears its voice now, and the other leg not."""
+        self._plays = plays
+        if self._feeder is not None:
+            self._feeder._marks = not plays
+            self._feeder._route()
+
+    def _route(self) -> None:
+        """Choose the way of all packets from now on, so that none has to be asked for it."""
+        self.book()
+        peer = self._peer
+        output: Output | None = None if peer is None or peer._plays else peer._output
+        self._fed = output is not None
+        if output is None:
+            if self._waits or (peer is not None and peer._plays):
+                output = _take_note
+        elif self._marks:
+            output = self._marking(output)
+        if self._tap is not None:
+            output = _both(self._tap.take, output)
+        self._forward = output
+
+    def _marking(self, output: Output) -> Output:
+        def forward(packet: memoryview) -> None:
+            entry = self._payload_types.get(packet[1] & 0x7F)
+            if entry is None or entry.name.lower() in _SPEECHLESS:
+                output(packet)  # a marker means something else there (RFC 4733 section 2.2.2)
+                return
+            packet[1] |= 0x80
+            output(packet)
+            self._marks = False
+            self._route()
+
+        return forward
 
     def book(self) -> None:
         """Count what was forwarded since the last time as sent by the port it went to."""
         packets = self.statistics.received
-        if self._peer is not None:
+        if self._peer is not None and self._fed:
             self._peer.packets_sent += packets - self._booked_packets
             self._peer.octets_sent += self.octets - self._booked_octets
         self._booked_packets = packets
@@ -325,10 +388,35 @@ class RtpPort:
         send_to = self._socket.sendto
         self._set_output(lambda packet: send_to(packet, address))
 
-    def _set_output(self, output: Output | None) -> None:
+    def _set_output(self, output: Send | None) -> None:
         self._output = output
         if self._feeder is not None:
-            self._feeder._forward = output
+            self._feeder._route()
+        self._tell_voice()
+
+    def _tell_voice(self) -> None:
+        if self.voice is not None:
+            self.voice.output = self._output if self._may_send else None
+
+    def speak(self, voice: Voice) -> None:
+        """``voice`` is what we play to the leg, for as long as the port lives."""
+        self.voice = voice
+        self._tell_voice()
+
+
+def _take_note(packet: memoryview) -> None:
+    """Heard by nobody, and that is as it should be: counted as received, not as dropped."""
+
+
+def _both(take: Output, output: Output | None) -> Output:
+    if output is None:
+        return take
+
+    def forward(packet: memoryview) -> None:
+        take(packet)
+        output(packet)
+
+    return forward
 
 
 class RtcpPort:
@@ -346,6 +434,7 @@ class RtcpPort:
         "_silent",
         "_socket",
         "_source",
+        "_waits",
         "_watched",
         "dropped",
         "received",
@@ -358,6 +447,7 @@ class RtcpPort:
         self._rtp = rtp
         self._watched = False
         self._peer: RtcpPort | None = None
+        self._waits = False
         self._peer_name: str | None = None
         self._signalled: Address | None = None
         self._source: Address | None = None
@@ -386,9 +476,10 @@ class RtcpPort:
             self._watched = False
             self._readiness.rest(self._socket)
 
-    def forward_to(self, peer: "RtcpPort | None") -> None:
-        """From now on the leg's reports go to ``peer``'s leg."""
+    def forward_to(self, peer: "RtcpPort | None", waits: bool = False) -> None:
+        """From now on the leg's reports go to ``peer``'s leg; see ``RtpPort.forward_to``."""
         self._peer = peer
+        self._waits = waits
 
     def _receive(self, now: float) -> bool:
         try:
@@ -399,7 +490,9 @@ class RtcpPort:
             self.dropped += 1
             return True
         self.received += 1
-        if self._peer is None or not self._peer._send(size):
+        if self._peer is None:
+            self.dropped += not self._waits
+        elif not self._peer._send(size):
             self.dropped += 1
         return True
 
