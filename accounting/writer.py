@@ -5,6 +5,7 @@ the disk. The second brings it from there to the database, once a second, and ag
 away, slow or full. So neither a call nor the durability of its records ever depends on the database.
 """
 
+import contextlib
 import sqlite3
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import Literal
 
 from sqlalchemy import Engine
 
-from accounting.backlog import Backlog
+from accounting.backlog import Backlog, Group
 from accounting.delivery import MAX_BATCH, Delivery
 from accounting.journal import Item
 from accounting.spool import Spool, SpoolError
@@ -113,14 +114,10 @@ class JournalWriter:
         self._spool_began: float | None = None
         self._spool_retry_at = 0.0
         self._spool_error: Exception | None = None
-        self._spooled = 0
-        # The delivering thread's: what is in its hands, the number of its last group, how many of it are spooled.
+        # Between the two, and what is in the delivering thread's hands.
         self._backlog = None if spool is None else Backlog(spool, in_memory)
         self._batch: list[Item] = []
-        self._batch_groups: list[tuple[int, float, int]] = []
-        self._delivered = 0
-        self._delivered_records = 0
-        self._forgotten = 0
+        self._groups: list[Group] = []
 
         self._closing = threading.Event()
         self._abandoned = threading.Event()
@@ -145,7 +142,7 @@ class JournalWriter:
     @property
     def spooled(self) -> int:
         """Records in the spool that the database does not have."""
-        return self._spooled - self._delivered_records
+        return 0 if self._backlog is None else self._backlog.spooled
 
     @property
     def undurable(self) -> int:
@@ -224,8 +221,7 @@ class JournalWriter:
             self._group = []
         elif now >= self._spool_retry_at:
             self._spool_group(backlog, now)
-        if self._group and self._may_pass(backlog):
-            backlog.pass_by(self._group, self._group_at)
+        if self._group and self._may_pass(backlog) and backlog.pass_by(self._group, self._group_at):
             self._group = []
             self._wake_deliverer.set()
 
@@ -243,30 +239,22 @@ class JournalWriter:
 
     def _spool_group(self, backlog: Backlog, now: float) -> None:
         self._spool_began = now
-        delivered = self._delivered
         try:
-            backlog.spool(self._group, self._group_at, delivered if delivered > self._forgotten else 0)
+            backlog.spool(self._group, self._group_at)
         except SpoolError as error:
             self._spool_error = error
             self._spool_retry_at = self._clock() + _SPOOL_RETRY_SECONDS
             return
         finally:
             self._spool_began = None
-        self._forgotten = delivered
         self._spool_error = None
-        self._spooled += len(self._group)
         self._group = []
         if self._on_durable is not None:
             self._on_durable(self._clock() - self._group_at)
 
     def _may_pass(self, backlog: Backlog) -> bool:
-        """Past a spool that fails, while the database takes records: otherwise they wait for whichever is back first.
-
-        They must not overtake those in the spool: the order of a run is all that its journal has.
-        """
-        return (
-            self._delivery.error is None and not backlog.reading_back and backlog.records < self._max_pending
-        )  # fmt: skip
+        """Past a spool that fails, while the database takes records: else they wait for whichever is back first."""
+        return self._delivery.error is None and backlog.records < self._max_pending
 
     def _run_spooler(self) -> None:
         while True:
@@ -303,15 +291,22 @@ class JournalWriter:
             self._tidy()
             self.judge()
             return self._gathering if self._backlog is None else self._delivery_interval
-        size = len(batch)
+        full, late = len(batch) >= MAX_BATCH, self._delivery.error is not None
+        backlog, groups = self._backlog, self._groups
         if not self._delivery.deliver(batch):
+            if backlog is not None:
+                backlog.give_back(groups)
+                batch.clear()
             self.judge()
             return self._delivery.retry_seconds
-        self._note_delivered()
+        self._full = False
+        if backlog is not None:
+            backlog.delivered(groups)
+            self._note_durable(groups)
         self.judge()
-        if self._backlog is None:
+        if backlog is None:
             return 0.0 if len(self._queue) >= MAX_BATCH else self._gathering
-        if size >= MAX_BATCH or self._backlog.reading_back:
+        if full or late or backlog.reading_back:
             return 0.0
         return self._gathering if self.spool_failed else self._delivery_interval
 
@@ -320,30 +315,22 @@ class JournalWriter:
         if self._backlog is None:
             while queue and len(batch) < MAX_BATCH:
                 batch.append(queue.popleft())
-        elif not batch:
-            groups = self._backlog.take(MAX_BATCH)
-            self._batch_groups = [(group.number, group.at, len(group.items)) for group in groups]
-            batch.extend([item for group in groups for item in group.items])
+        else:
+            self._groups = self._backlog.take(MAX_BATCH)
+            batch.extend([item for group in self._groups for item in group.items])
 
-    def _note_delivered(self) -> None:
-        self._full = False
-        now = self._clock()
-        for number, at, count in self._batch_groups:
-            if number:
-                self._delivered = number
-                self._delivered_records += count
-            elif self._on_durable is not None:
-                self._on_durable(now - at)
-        self._batch_groups = []
+    def _note_durable(self, groups: list[Group]) -> None:
+        """The spool has not, so the database is what made these durable."""
+        if self._on_durable is not None:
+            for group in groups:
+                if not group.number:
+                    self._on_durable(self._clock() - group.at)
 
     def _tidy(self) -> None:
         """Nothing comes that the spool could forget the delivered ones with."""
-        if self._spool is not None and self._delivered > self._forgotten and not self._queue:
-            try:
-                self._spool.forget(self._delivered)
-                self._forgotten = self._delivered
-            except SpoolError:
-                pass  # it is told when records come
+        if self._backlog is not None and not self._queue:
+            with contextlib.suppress(SpoolError):  # it is told when records come
+                self._backlog.tidy()
 
     def _rejected(self, item: Item, error: Exception) -> None:
         self.dropped += 1
@@ -396,7 +383,7 @@ class JournalWriter:
         if (error is not None) != self.spool_failed:
             self.spool_failed = error is not None
             self._on_problem("spool_unavailable" if self.spool_failed else "spool_available", error)
-        oldest = backlog.oldest_at()
+        oldest = backlog.oldest_at
         late = oldest is not None and now - oldest > self._delivery_interval + PATIENCE
         if not self.spooling and self.spooled and (late or not self.database_available):
             self.spooling = True
