@@ -16,8 +16,8 @@ from media.sounds import FRAME, SoundLibrary
 SLOTS: Final = 4
 PERIOD: Final = 0.02 / SLOTS
 """Seconds from slot to slot."""
-#: Further behind than this, the time is let go: timestamps tell (RFC 3550 section 5.1), and no phone gets a burst.
-_MOST_BEHIND: Final = 0.1
+#: More slots behind than this, the time is let go: timestamps tell (RFC 3550 section 5.1), no phone gets a burst.
+_MOST_BEHIND: Final = 5 * SLOTS
 #: What is played when nothing that was to be looped can be found.
 FALLBACK: Final = "tone/comfort"
 
@@ -139,8 +139,6 @@ class Player:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for slot in self._slots:
-            slot.clear()
 
     def play(self, voice: Voice, names: Sequence[str], loop: bool, on_end: Callable[[], None]) -> bool:
         """``voice`` begins with the first of ``names``; False if none of them can be played.
@@ -156,7 +154,7 @@ class Player:
         voice.on_end = on_end
         if voice.slot < 0:
             if not self.playing:
-                self._skip_to(self._clock())
+                self._ticks = max(self._ticks, self._due(self._clock()) + 1)
             voice.slot = min(range(SLOTS), key=lambda slot: len(self._slots[slot]))
             self._slots[voice.slot][voice] = None
             self.playing += 1
@@ -180,12 +178,12 @@ class Player:
 
     def advance(self, now: float) -> None:
         """Send what is due at ``now``."""
-        late = now - self._began - self._ticks * PERIOD
-        if late > _MOST_BEHIND:
-            self._skip_to(now)
-            late = 0.0
+        due = self._due(now)
+        if due - self._ticks > _MOST_BEHIND:
+            self.skipped += due - self._ticks
+            self._ticks = due
         ended: list[Voice] = []
-        for _ in range(int(late / PERIOD + 1e-6) + 1 if late >= -1e-6 else 0):
+        while self._ticks <= due:
             self._tick(ended)
         if ended:
             for voice in ended:
@@ -223,11 +221,9 @@ class Player:
                 voice.unmark()
         self._ticks += 1
 
-    def _skip_to(self, now: float) -> None:
-        due = int((now - self._began) / PERIOD + 1e-6)
-        if self.playing:
-            self.skipped += due - self._ticks
-        self._ticks = max(self._ticks, due)
+    def _due(self, now: float) -> int:
+        """The last slot due at ``now``; to a millionth, since sums of fractions are never whole."""
+        return int((now - self._began) / PERIOD + 1e-6)
 
     def _schedule(self) -> None:
         if self._timer is None and self._loop is not None and self.playing:

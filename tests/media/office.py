@@ -13,6 +13,7 @@ from media.engine import LegStatistics, MediaClosed, SdpReady
 from media.g711 import ulaw_decode, ulaw_encode
 from media.relay.engine import RelayEngine
 from media.rtp import build_packet
+from media.sounds import SoundLibrary
 from media.tones import dominant_frequency, tone
 
 #: Longer than any loaded machine takes to move a packet over loopback.
@@ -119,11 +120,18 @@ class Phone:
 class Office:
     """A relay, a caller and an agent."""
 
-    def __init__(self, address: str = "127.0.0.1", timeout_seconds: float = 60.0, strict: bool = False) -> None:
+    def __init__(
+        self,
+        address: str = "127.0.0.1",
+        timeout_seconds: float = 60.0,
+        strict: bool = False,
+        sounds: SoundLibrary | None = None,
+    ) -> None:
         first, last = port_range()
         self.now = 1000.0
+        number = random.Random(1).getrandbits
         self.engine = RelayEngine(
-            address, address, first, last, 10.0, timeout_seconds, random.Random(1).getrandbits, lambda: self.now, strict
+            address, address, first, last, 10.0, timeout_seconds, number, lambda: self.now, strict, sounds
         )
         self.engine.attach(asyncio.get_running_loop())
         self.address = address
