@@ -121,10 +121,12 @@ class Exchange:
             if directory.endpoint(username) is None:
                 self.registrar.forget(username)
         for agent_id in before.agents.keys() - directory.agents.keys():
-            # nobody may offer to an agent that is gone, nor does the floor need to remember it
-            self.floor.agent_reachable(agent_id, False)
+            # nobody may offer to an agent that is gone, until a phone of theirs is there again
+            self.floor.agent_reachable(agent_id, False, at / 1e9)
         for agent_id in directory.agents:
             self._tell_floor(agent_id, at)
+        # who is new is known to be within reach, or not, before anybody is offered
+        self.floor.use(directory.agents, directory.groups, at / 1e9)
         self.settle(at)
 
     def _reach_changed(self, username: str, at: int) -> None:
@@ -134,7 +136,8 @@ class Exchange:
 
     def _tell_floor(self, agent_id: str, at: int) -> None:
         agent = self.controller.directory.agents[agent_id]
-        self.floor.agent_reachable(agent_id, bool(self.controller.phones.of(agent, at / 1e9)))
+        now = at / 1e9
+        self.floor.agent_reachable(agent_id, bool(self.controller.phones.of(agent, now)), now)
 
     # -- the end -----------------------------------------------------------------------------------------
 
@@ -163,6 +166,8 @@ class Exchange:
         yield "b2bua_callers_connected", "Callers connected to an agent", float(counts.callers_connected)
         yield "b2bua_agents_offered", "Agents whose phone rings", float(counts.agents_offered)
         yield "b2bua_agents_in_call", "Agents in a call", float(counts.agents_in_call)
+        yield "b2bua_agents_in_wrap_up", "Agents in after-call work", float(counts.agents_in_wrap_up)
+        yield "b2bua_callers_waiting", "Callers who wait while nobody rings", float(counts.callers_waiting)
         yield "b2bua_registrations", "Registered contacts", float(self.registrar.count)
         yield "b2bua_client_transactions", "Client transactions in progress", float(endpoint.layer.client_count)
         yield "b2bua_server_transactions", "Server transactions in progress", float(endpoint.layer.server_count)

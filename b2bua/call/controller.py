@@ -20,7 +20,9 @@ from routing.contract import Contract
 from routing.directory import Directory
 from routing.floor import (
     AgentConnected,
+    AgentEvent,
     AnswerRefused,
+    CallerOverflowed,
     Floor,
     FloorEvent,
     NobodyFound,
@@ -75,6 +77,9 @@ class CallController:
 
     def floor_event(self, event: FloorEvent, at: int) -> None:
         """What the floor has decided."""
+        if isinstance(event, AgentEvent):
+            log.info("agent_event", event_type=type(event).__name__, agent=event.agent_id)
+            return
         call = self.calls.get(event.call_id)
         if call is None:
             return
@@ -89,6 +94,9 @@ class CallController:
                 call.step(Input.ANSWER_REFUSED, at, (event.agent_id, "answered_elsewhere"))
             case NobodyFound():
                 call.step(Input.NOBODY_FOUND, at, event.action.status)
+            case CallerOverflowed():
+                # no call can go there yet, and silence is the worst of answers
+                call.step(Input.NOBODY_FOUND, at, 480)
 
     def media_event(self, event: MediaEvent, at: int) -> None:
         """What the media engine has done."""

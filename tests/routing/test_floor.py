@@ -164,11 +164,11 @@ def test_who_rings_for_another_caller_is_passed_over() -> None:
 
 def test_who_is_unreachable_is_passed_over_until_a_phone_is_back() -> None:
     floor = Floor()
-    floor.agent_reachable("anna", False)
+    floor.agent_reachable("anna", False, 0.0)
     assert not floor.is_reachable("anna")
     floor.caller_entered("c1", plan(in_order("anna")), 0.0)
     assert happened(floor) == [NobodyFound("c1", Refusal(486))]
-    floor.agent_reachable("anna", True)
+    floor.agent_reachable("anna", True, 0.0)
     assert floor.is_reachable("anna")
     floor.caller_entered("c2", plan(in_order("anna")), 1.0)
     assert happened(floor) == [OfferMade("c2", "anna", 20)]
@@ -178,7 +178,7 @@ def test_an_agent_who_loses_the_phone_in_a_call_is_not_offered_the_next_one() ->
     floor = Floor()
     floor.caller_entered("c1", plan(in_order("anna")), 0.0)
     floor.offer_answered("c1", "anna", 1.0)
-    floor.agent_reachable("anna", False)
+    floor.agent_reachable("anna", False, 0.0)
     assert state(floor, "anna") == ["in_call"]
     floor.call_ended("c1", 2.0)
     happened(floor)
@@ -309,8 +309,8 @@ def test_timers_of_answered_callers_do_not_pile_up() -> None:
         floor.offer_answered(f"c{number}", "anna", float(number))
         floor.call_ended(f"c{number}", float(number))
     assert len(floor._timers) < 200
-    assert not floor._agents
     assert not floor._callers
+    assert not floor._talks
 
 
 def test_timers_that_are_due_together_all_run() -> None:

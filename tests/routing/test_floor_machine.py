@@ -91,7 +91,7 @@ class FloorMachine(RuleBasedStateMachine):
     @rule(agent=agents, reachable=st.booleans())
     def reach(self, agent: str, reachable: bool) -> None:
         (self.unreachable.discard if reachable else self.unreachable.add)(agent)
-        self.floor.agent_reachable(agent, reachable)
+        self.floor.agent_reachable(agent, reachable, self.now)
         self.read_events()
 
     @rule(seconds=st.integers(0, 12))
@@ -160,11 +160,11 @@ class FloorMachine(RuleBasedStateMachine):
         for call in CALLS:
             self.floor.call_ended(call, self.now)
         for agent in AGENTS:
-            self.floor.agent_reachable(agent, True)
+            self.floor.agent_reachable(agent, True, self.now)
         assert all(self.floor.agent_state(agent) is AgentState.WAITING for agent in AGENTS)
         assert self.floor.next_deadline() is None
-        assert not self.floor._agents
         assert not self.floor._callers
+        assert not self.floor._talks
 
 
 FloorMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
