@@ -73,6 +73,7 @@ def _apart(caller: str, forwarded_from: str, make_salt: Callable[[], str]) -> tu
 
 def _ended(call: CallEnded, digests: Mapping[str, str]) -> dict[str, object]:
     return {
+        "accepted_ns": call.accepted_ns,
         "agent": call.agent,
         "answered_ns": call.answered_ns,
         "billable": call.billable,

@@ -90,6 +90,7 @@ def _call_row(call: CallEnded, forgotten: bool) -> tuple[object, ...]:
         forgotten,
         anchor + call.started_ns if call.started_ns else 0,
         anchor + call.rang_ns if call.rang_ns else 0,
+        anchor + call.accepted_ns if call.accepted_ns else 0,
         anchor + call.answered_ns if call.answered_ns else 0,
         anchor + call.ended_ns if call.ended_ns else 0,
         call.talked_ns,

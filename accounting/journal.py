@@ -71,7 +71,8 @@ class CallEnded:
     ``origin`` is "trunk:NAME" or "agent:NAME"; ``caller`` is empty when anonymous; ``forwarding_kind`` is
     unconditional, busy, no_answer or unknown, empty when the call was not forwarded; ``result`` is answered,
     abandoned, no_agent or failed; ``end_reason`` is a stable slug; ``status`` the final SIP status; ``*_ns`` are
-    monotonic, 0 = never; ``media`` holds plain statistics by leg.
+    monotonic, 0 = never: ``accepted_ns`` is when we answered the caller ourselves, to wait or to be told something,
+    ``answered_ns`` when an agent did; ``media`` holds plain statistics by leg.
 
     The last fields are the ledger's, whoever makes the value leaves them alone: ``(run, sequence)`` is the key in
     the journal; ``talked_ns`` is the sum of the connected ``segments``, exact; wall time is ``wall_anchor_ns`` plus
@@ -97,6 +98,7 @@ class CallEnded:
     answered_ns: int
     ended_ns: int
     media: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    accepted_ns: int = 0
     run: str = ""
     sequence: int = 0
     wall_anchor_ns: int = 0
@@ -182,7 +184,7 @@ class Ledger:
         """Caller and agent are joined: the connected interval opens.
 
         ``facts`` are fields of :class:`CallEnded` known by now (origin, dialled, target_number, caller,
-        forwarded_from, forwarding_kind, started_ns, rang_ns): after a crash the itemised statement has
+        forwarded_from, forwarding_kind, started_ns, rang_ns, accepted_ns): after a crash the itemised statement has
         nothing else to take them from. A call that is open already (handed from agent to agent) starts its
         next segment here.
         """
@@ -219,7 +221,8 @@ class Ledger:
                 call.call_id, call.origin, call.contract, call.tariff, call.agent, call.dialled, call.target_number,
                 call.caller, call.forwarded_from, call.forwarding_kind, call.result, call.end_reason, call.status,
                 call.billable, call.started_ns, call.rang_ns, call.answered_ns, call.ended_ns, call.media,
-                self._name_run(call.ended_ns), self._next(), self.wall_anchor_ns, total_ns(segments), segments,
+                call.accepted_ns, self._name_run(call.ended_ns), self._next(), self.wall_anchor_ns,
+                total_ns(segments), segments,
             )
         )  # fmt: skip
 

@@ -36,6 +36,7 @@ class CallRecord:
     forgotten: bool
     started_at_ns: int
     rang_at_ns: int
+    accepted_at_ns: int
     answered_at_ns: int
     ended_at_ns: int
     talked_ns: int

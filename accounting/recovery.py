@@ -68,6 +68,7 @@ def recovered_call(intervals: Sequence[ConnectedInterval], sequence: int) -> Cal
         rang_ns=_instant(facts, "rang_ns"),
         answered_ns=first.connected_ns,
         ended_ns=last.hung_up_ns,
+        accepted_ns=_instant(facts, "accepted_ns"),
         run=first.run,
         sequence=sequence,
         wall_anchor_ns=first.wall_anchor_ns,

@@ -117,6 +117,7 @@ calls = Table(
     Column("forgotten", Boolean, nullable=False),
     Column("started_at_ns", BigInteger, nullable=False),
     Column("rang_at_ns", BigInteger, nullable=False),
+    Column("accepted_at_ns", BigInteger, nullable=False),
     Column("answered_at_ns", BigInteger, nullable=False),
     Column("ended_at_ns", BigInteger, nullable=False),
     Column("talked_ns", BigInteger, nullable=False),

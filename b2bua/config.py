@@ -61,7 +61,10 @@ class ListenerSection(_Section):
 
 
 class TrunkSection(_Section):
-    """A carrier's connection: who may send calls, how the dialled number is found, and how many."""
+    """A carrier's connection: who may send calls, how the dialled number is found, and how many.
+
+    ``proxy`` is where calls to other numbers go (overflow of a queue): a SIP URI without a user; empty for none.
+    """
 
     name: str = Field(min_length=1, max_length=32)
     sources: tuple[str, ...] = Field(min_length=1)
@@ -72,6 +75,9 @@ class TrunkSection(_Section):
     trust_asserted_identity: bool = True
     max_calls: int = Field(default=0, ge=0)
     max_calls_per_second: float = Field(default=0.0, ge=0)
+    proxy: str = Field(
+        default="", pattern=r"^(sips?:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(;[a-z]+=[a-z]+)*)?$"
+    )
 
     @field_validator("sources")
     @classmethod
@@ -139,6 +145,19 @@ class LimitsSection(_Section):
     retry_after_seconds: int = Field(default=5, ge=1, le=3600)
 
 
+class SoundsSection(_Section):
+    """Announcements and music: ``folder`` holds WAV, MP3 and Ogg files, named in contracts without their ending."""
+
+    folder: Path | None = None
+
+
+class VoicemailSection(_Section):
+    """Messages of callers whom no agent took: WAV files by mailbox in ``folder``; without it there is no voicemail."""
+
+    folder: Path | None = None
+    most_seconds: float = Field(default=180.0, gt=0, le=3600)
+
+
 class WebSection(_Section):
     """Metrics at ``/metrics``, health at ``/health``; an empty host switches the web server off."""
 
@@ -203,6 +222,8 @@ class Config(_Section):
     accounting: AccountingSection = AccountingSection()
     logging: LoggingSection = LoggingSection()
     limits: LimitsSection = LimitsSection()
+    sounds: SoundsSection = SoundsSection()
+    voicemail: VoicemailSection = VoicemailSection()
     web: WebSection = WebSection()
     sip: SipSection = SipSection()
     presentation: PresentationSection = PresentationSection()

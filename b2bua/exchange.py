@@ -81,6 +81,7 @@ class Exchange:
         """About once a second: registrations expire, the ledger notes that the calls live."""
         self.registrar.expire(at / 1e9)
         self.controller.ledger.heartbeat(at)
+        self.controller.tick(at)
         self.settle(at)
 
     # -- events find their way ---------------------------------------------------------------------------

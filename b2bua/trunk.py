@@ -14,7 +14,7 @@ class Trunk:
     """One carrier's connection and its load."""
 
     __slots__ = (
-        "calls", "did_source", "listener", "max_calls", "name", "networks", "rate", "reader",
+        "calls", "did_source", "listener", "max_calls", "name", "networks", "proxy", "rate", "reader",
         "trust_asserted_identity",
     )  # fmt: skip
 
@@ -29,8 +29,10 @@ class Trunk:
         trust_asserted_identity: bool = True,
         max_calls: int = 0,
         max_calls_per_second: float = 0.0,
+        proxy: str = "",
     ) -> None:
         self.name = name
+        self.proxy = proxy
         self.networks = tuple(ipaddress.ip_network(source) for source in sources)
         self.listener = listener
         self.did_source = did_source

@@ -85,7 +85,8 @@ class Waiting:
     ``priority`` (0 to 10) goes before lower ones in the queues of agents whom contracts share; waiting makes up for
     it, see ``FloorRules.seconds_per_priority``. ``most_callers`` wait at a time, each for ``longest_seconds`` in all;
     0 is no limit. ``exits`` are what digits do while a caller waits. Intervals in seconds, 0 is never:
-    ``position_seconds`` of position and expected wait, ``comfort_seconds`` of comfort announcements.
+    ``position_seconds`` of position and expected wait, ``comfort_seconds`` of comfort announcements. Sounds are
+    named as in the sound library; who is answered at once hears ``greeting_sound``, then ``music``.
     """
 
     priority: int = 0
@@ -95,8 +96,11 @@ class Waiting:
     if_too_long: Overflow = _NEXT_STEP
     exits: Mapping[str, Overflow] = field(default_factory=lambda: _NO_EXITS)
     answering: Answering = "ring_through"
+    greeting_sound: str = ""
+    music: str = ""
     position_seconds: int = 0
     comfort_seconds: int = 0
+    comfort_sound: str = ""
 
 
 _NO_WAITING_RULES = Waiting()
@@ -108,7 +112,8 @@ class Contract:
 
     ``tariff`` is the name of a tariff; accounting knows what it means. ``overflow`` is where a caller goes when
     the plan is used up, None if the caller is told ``if_nobody``. ``wrap_up_seconds`` is an agent's time for
-    after-call work, unless the agent has an own one.
+    after-call work, unless the agent has an own one. ``whisper`` is a sound that the agent hears before the
+    caller is joined.
     """
 
     id: str
@@ -125,6 +130,7 @@ class Contract:
     waiting: Waiting = _NO_WAITING_RULES
     overflow: Destination | None = None
     wrap_up_seconds: int = 0
+    whisper: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 from accounting.journal import Activity
+from b2bua.call import departure, waiting
+from b2bua.call.departure import Departure
 from b2bua.call.leg import AGENT, CALLER, Leg, Offer
 from b2bua.call.reoffer import Input as ReofferInput
 from b2bua.call.reoffer import Reoffer
 from b2bua.call.reoffer import State as ReofferState
 from b2bua.call.states import TRANSITIONS, Input, State
 from b2bua.call.summary import CallSummary
+from b2bua.call.waiting import WaitingRoom
 from b2bua.sip.events import (
     AckReceived,
     InfoAnswered,
@@ -56,6 +59,15 @@ class Ports(Protocol):
     def disconnected(self, call: "Call", at: int) -> None:
         """The connected interval closes."""
 
+    def dial(self, call: "Call", number: str, at: int) -> list[Leg]:
+        """Send an INVITE to another number over the trunk; an empty list if there is no way there."""
+
+    def record_message(self, call: "Call", mailbox: str, at: int) -> None:
+        """Record what the caller says for this mailbox."""
+
+    def callback_wanted(self, call: "Call") -> None:
+        """The caller wants to be called back."""
+
     def ended(self, call: "Call", statistics: dict[str, LegStatistics]) -> None:
         """Write the record and forget the call."""
 
@@ -64,8 +76,8 @@ class Call:
     """One caller's call to one contract."""
 
     __slots__ = (
-        "_reoffer", "agent", "caller", "contract", "description", "floor", "id", "media", "offers", "ports",
-        "rung", "state", "summary",
+        "_answer", "_reoffer", "agent", "caller", "contract", "departure", "description", "floor", "id", "invite_body",
+        "media", "offers", "ports", "room", "rung", "state", "summary",
     )  # fmt: skip
 
     def __init__(
@@ -91,11 +103,19 @@ class Call:
         self.offers: dict[str, Offer] = {}
         self.description = b""
         self.rung = False
+        self.invite_body = b""
+        self.room: WaitingRoom | None = None
+        self.departure: Departure | None = None
         self._reoffer: Reoffer | None = None
+        #: the caller's answer, kept until the agent has heard the whisper
+        self._answer = b""
 
     def begin(self, invite_body: bytes, at: int) -> None:
         """Accept the caller's INVITE: 100 was sent; prepare the description that agents will be offered."""
-        if invite_body:
+        self.invite_body = invite_body
+        if invite_body and self.contract.waiting.answering == "answer_at_once":
+            self.media.answer_alone(self.id, CALLER, invite_body)
+        elif invite_body:
             self.media.offer(self.id, CALLER, AGENT, invite_body)
         else:
             # an INVITE without an offer: the agent's 200 will bring one (RFC 3264 section 4)
@@ -150,7 +170,9 @@ class Call:
             leg.release()
             if self.state is not State.CLOSING:
                 cause = event.cause
-                self.summary.end_reason = f"{side}_hung_up" if cause == "bye" else f"{side}_{cause}"
+                # where a caller went says more than that he hung up there
+                reason = f"{side}_hung_up" if cause == "bye" else f"{side}_{cause}"
+                self.summary.end_reason = self.summary.left_for or reason
                 self.step(Input.CALLER_GONE if side == CALLER else Input.AGENT_GONE, at, event.reason)
         else:
             leg.release()
@@ -168,6 +190,9 @@ class Call:
 
     def _on_offer(self, leg: Leg, event: OfferReceived, at: int) -> None:
         other = self._other(leg)
+        if leg is self.caller and self.state is State.SEEKING:
+            waiting.offered_again(self, event.body, at)
+            return
         if self.state is not State.TALKING or other is None or self._reoffer is not None:
             # RFC 3261 14.2: one exchange at a time, across both legs
             leg.talking_to.refuse_offer(491, at / 1e9)
@@ -214,7 +239,9 @@ class Call:
         elif leg == AGENT:
             self.description = sdp
             self.step(Input.DESCRIPTION_FOR_AGENT, at)
-        else:
+        elif self.state is State.JOINING and self._whispers:
+            self.step(Input.WHISPER_DUE, at, sdp)
+        elif not waiting.answered_again(self, sdp, at):
             self.step(Input.DESCRIPTION_FOR_CALLER, at, sdp)
 
     def media_failed(self, reason: str, at: int) -> None:
@@ -260,6 +287,8 @@ class Call:
 
     def _pass_progress(self, at: int, leg: object) -> None:
         assert isinstance(leg, Leg)
+        if self.summary.accepted_at:
+            return  # has been answered, and hears music
         if leg.early_body and len(self.offers) == 1 and self.description:
             # early media (183): one agent rings, so nobody else's sound can get between
             self.media.answer(self.id, AGENT, CALLER, leg.early_body)
@@ -313,34 +342,51 @@ class Call:
         self.agent = leg
         self.summary.agent = agent_id
         if self.description:
-            self.media.answer(self.id, AGENT, CALLER, leg.early_body)
+            self.media.answer(self.id, AGENT, CALLER, leg.early_body, join=not self._whispers)
         else:
             self.media.offer(self.id, AGENT, CALLER, leg.early_body)
+
+    @property
+    def _whispers(self) -> bool:
+        """The agent hears something before the caller does; who is called without an offer has no ears yet."""
+        return bool(self.contract.whisper and self.summary.agent and self.description)
+
+    def _whisper(self, at: int, sdp: object) -> None:
+        assert isinstance(sdp, bytes)
+        self._answer = sdp
+        self.media.play(self.id, AGENT, [self.contract.whisper], tag="whisper")
+
+    def _connect_after_whisper(self, at: int, tag: object) -> None:
+        self.media.join(self.id)
+        self._connect(at, self._answer)
 
     def _connect(self, at: int, sdp: object) -> None:
         assert isinstance(sdp, bytes)
         agent = self.agent
         assert agent is not None
-        self.summary.answered_at = at
         if not self.description:
             self._reoffer = Reoffer(self.caller, agent, "INVITE", ReofferState.AWAITING_ACK)
         self.description = b""
-        self.caller.talking_to.answer(sdp, at / 1e9)
-        self.ports.connected(self, at)
+        if not self.summary.accepted_at:
+            self.caller.talking_to.answer(sdp, at / 1e9)
+        if self.summary.agent:
+            # only an agent's call is a connected one: another number's is nobody's to bill
+            self.summary.answered_at = at
+            self.ports.connected(self, at)
 
     def _fail_to_join(self, at: int, reason: object) -> None:
         self.summary.end_reason = str(reason)
-        self._refuse_caller(488 if reason != "no_ports" else 503, at)
-        self._close(at)
+        self.refuse_caller(488 if reason != "no_ports" else 503, at)
+        self.close(at)
 
     def _lose_agent(self, at: int, reason: object) -> None:
-        self._refuse_caller(480, at)
-        self._close(at)
+        self.refuse_caller(480, at)
+        self.close(at)
 
     def _disconnect(self, at: int, reason: object) -> None:
         self.summary.ended_at = at
         self.ports.disconnected(self, at)
-        self._close(at, str(reason or ""))
+        self.close(at, str(reason or ""))
 
     def _hang_up_late_answer(self, at: int, leg: object) -> None:
         assert isinstance(leg, Leg)
@@ -349,32 +395,33 @@ class Call:
     # -- actions: the end --------------------------------------------------------------------------------
 
     def _abandon(self, at: int, reason: object) -> None:
-        self._close(at, str(reason or ""))
+        self.close(at, str(reason or ""))
 
     def _refuse_for_nobody(self, at: int, status: object) -> None:
         assert isinstance(status, int)
         self.summary.end_reason = "nobody_available"
-        self._refuse_caller(status, at)
-        self._close(at)
+        self.refuse_caller(status, at)
+        self.close(at)
 
     def _refuse_for_media(self, at: int, reason: object) -> None:
         self.summary.end_reason = str(reason)
-        self._refuse_caller({"no_ports": 503, "malformed": 400}.get(str(reason), 488), at)
-        self._close(at)
+        self.refuse_caller({"no_ports": 503, "malformed": 400}.get(str(reason), 488), at)
+        self.close(at)
 
     def _refuse_for_shutdown(self, at: int, reason: object) -> None:
         self.summary.end_reason = self.summary.end_reason or "shutdown"
-        self._refuse_caller(503, at)
-        self._close(at)
+        self.refuse_caller(503, at)
+        self.close(at)
 
-    def _refuse_caller(self, status: int, at: int) -> None:
+    def refuse_caller(self, status: int, at: int) -> None:
+        """The final status of a caller who was not answered; others are hung up on when the call closes."""
         session = self.caller.session
         self.summary.status = status
-        if session is not None:
+        if session is not None and not self.summary.accepted_at:
             extra = [("Retry-After", "5")] if status == 503 else None
             session.refuse(status, at / 1e9, extra=extra)
 
-    def _close(self, at: int, reason: str = "") -> None:
+    def close(self, at: int, reason: str = "") -> None:
         """Nobody talks or rings any more; the record is written when the media engine has its figures."""
         if not self.summary.ended_at:
             self.summary.ended_at = at
@@ -397,9 +444,17 @@ class Call:
         self.agent = None
 
 
-_ACTIONS: dict[str, Callable[[Call, int, object], None]] = {
-    action: getattr(Call, f"_{action}") for action, _ in TRANSITIONS.values()
-}
+def _action(name: str) -> Callable[[Call, int, object], None]:
+    """An action of the table: the call's own, or of the rooms for waiting and leaving."""
+    for room in (waiting, departure):
+        found: Callable[[Call, int, object], None] | None = getattr(room, name, None)
+        if found is not None:
+            return found
+    own: Callable[[Call, int, object], None] = getattr(Call, f"_{name}")
+    return own
+
+
+_ACTIONS = {action: _action(action) for action, _ in TRANSITIONS.values()}
 
 _SIP_EVENTS: dict[type, Callable[..., None]] = {
     ProgressReceived: Call._on_progress,

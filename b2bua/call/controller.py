@@ -3,9 +3,11 @@
 import structlog
 
 from accounting.journal import Activity, Ledger
+from b2bua.call import waiting
 from b2bua.call.call import Call
-from b2bua.call.leg import AGENT, Leg
-from b2bua.call.phones import Phones
+from b2bua.call.leg import AGENT, CALLER, Leg
+from b2bua.call.messages import Messages
+from b2bua.call.phones import Phone, Phones
 from b2bua.call.presentation import Presentation
 from b2bua.call.record import call_ended, known_facts
 from b2bua.call.states import Input
@@ -15,19 +17,33 @@ from b2bua.sip.endpoint import Endpoint
 from b2bua.sip.errors import LocalProtocolError
 from b2bua.sip.events import SipEvent
 from b2bua.sip.session import Session
-from media.engine import LegStatistics, MediaClosed, MediaEngine, MediaEvent, MediaFailed, MediaTimedOut, SdpReady
+from media.engine import (
+    DigitPressed,
+    LegStatistics,
+    MediaClosed,
+    MediaEngine,
+    MediaEvent,
+    MediaFailed,
+    MediaTimedOut,
+    RecordingEnded,
+    SdpReady,
+    SoundEnded,
+)
 from routing.contract import Contract
 from routing.directory import Directory
 from routing.floor import (
     AgentConnected,
     AgentEvent,
+    AgentStatusChanged,
     AnswerRefused,
     CallerOverflowed,
+    CallerQueued,
     Floor,
     FloorEvent,
     NobodyFound,
     OfferMade,
     OfferWithdrawn,
+    PositionChanged,
 )
 
 log = structlog.get_logger("b2bua.call")
@@ -45,6 +61,7 @@ class CallController:
         phones: Phones,
         presentation: Presentation,
         metrics: Metrics,
+        messages: Messages | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.media = media
@@ -52,6 +69,7 @@ class CallController:
         self.ledger = ledger
         self.phones = phones
         self.presentation = presentation
+        self.messages = messages
         self.metrics = metrics
         self.directory: Directory = Directory()
         self.calls: dict[str, Call] = {}
@@ -78,7 +96,7 @@ class CallController:
     def floor_event(self, event: FloorEvent, at: int) -> None:
         """What the floor has decided."""
         if isinstance(event, AgentEvent):
-            log.info("agent_event", event_type=type(event).__name__, agent=event.agent_id)
+            self._agent_event(event)
             return
         call = self.calls.get(event.call_id)
         if call is None:
@@ -92,15 +110,33 @@ class CallController:
                 call.step(Input.AGENT_CONNECTED, at, event.agent_id)
             case AnswerRefused():
                 call.step(Input.ANSWER_REFUSED, at, (event.agent_id, "answered_elsewhere"))
+            case CallerQueued() | PositionChanged():
+                waiting.queued(call, event.position, event.expected_wait_seconds)
             case NobodyFound():
-                call.step(Input.NOBODY_FOUND, at, event.action.status)
+                if call.summary.accepted_at:
+                    # who has been answered cannot be told a status any more
+                    call.step(Input.OVERFLOWED, at, event.action)
+                else:
+                    call.step(Input.NOBODY_FOUND, at, event.action.status)
             case CallerOverflowed():
-                # no call can go there yet, and silence is the worst of answers
-                call.step(Input.NOBODY_FOUND, at, 480)
+                call.step(Input.OVERFLOWED, at, event.action)
+
+    def _agent_event(self, event: AgentEvent) -> None:
+        if isinstance(event, AgentStatusChanged):
+            log.info("agent_status", agent=event.agent_id, status=event.status, reason=event.reason)
+
+    def tick(self, at: int) -> None:
+        """About once a second: who waits is told something now and then."""
+        for call in self.calls.values():
+            if call.room is not None:
+                waiting.tick(call, at)
 
     def media_event(self, event: MediaEvent, at: int) -> None:
         """What the media engine has done."""
         call = self.calls.get(event.session)
+        if isinstance(event, RecordingEnded):
+            self._recorded(event, call, at)
+            return
         if call is None:
             return
         if isinstance(event, SdpReady):
@@ -110,9 +146,25 @@ class CallController:
             call.media_failed(event.reason, at)
         elif isinstance(event, MediaClosed):
             call.step(Input.MEDIA_CLOSED, at, dict(event.statistics))
+        elif isinstance(event, SoundEnded):
+            call.step(Input.SOUND_ENDED, at, event.tag)
+        elif isinstance(event, DigitPressed):
+            if event.leg == CALLER:
+                self.floor.digit_pressed(call.id, event.digit, at / 1e9)
         elif isinstance(event, MediaTimedOut):
             log.info("media_timeout", call_id=call.id, leg=event.leg)
             call.media_timed_out(at)
+
+    def _recorded(self, event: RecordingEnded, call: Call | None, at: int) -> None:
+        """A message is written; its caller may be gone by now."""
+        if event.fault:
+            log.error("message_lost", call_id=event.session, fault=event.fault)
+        if self.messages is not None:
+            message = self.messages.ended(event.path, event.seconds)
+            if message is not None:
+                log.info("message_left", call_id=event.session, mailbox=message.mailbox, seconds=round(event.seconds))
+        if call is not None:
+            call.step(Input.RECORDED, at)
 
     def shut_down(self, at: int) -> None:
         """End every call now: BYE to everybody, intervals closed."""
@@ -127,16 +179,29 @@ class CallController:
         agent = self.directory.agents.get(agent_id)
         if agent is None:
             return []
-        now = at / 1e9
         from_value = self.presentation.from_value(call.contract, call.summary)
         headers = self.presentation.headers(call.contract, call.summary)
+        return self._invite(call, self.phones.of(agent, at / 1e9), agent_id, from_value, headers, at)
+
+    def dial(self, call: Call, number: str, at: int) -> list[Leg]:
+        """INVITE another number over the trunk, as a forwarding of the number that was called."""
+        phone = self.phones.over_trunk(number)
+        if phone is None:
+            log.error("no_way_out", call_id=call.id, number=number, hint="no trunk has a proxy: see b2bua.toml")
+            return []
+        from_value, headers = self.presentation.forwarded(call.summary)
+        return self._invite(call, [phone], "", from_value, headers, at)
+
+    def _invite(
+        self, call: Call, phones: list[Phone], agent_id: str, from_value: str, headers: list[tuple[str, str]], at: int
+    ) -> list[Leg]:
         legs = []
-        for phone in self.phones.of(agent, now):
+        for phone in phones:
             leg = Leg(call, AGENT, None, agent_id)
             to_value = f"<sip:{phone.to_user}@{self.presentation.domain}>"
             try:
                 leg.session = self.endpoint.invite(
-                    phone.uri, phone.hop, from_value, to_value, call.description, now,
+                    phone.uri, phone.hop, from_value, to_value, call.description, at / 1e9,
                     headers, leg, phone.symmetric, list(phone.routes),
                 )  # fmt: skip
             except LocalProtocolError as error:
@@ -144,6 +209,19 @@ class CallController:
                 continue
             legs.append(leg)
         return legs
+
+    def record_message(self, call: Call, mailbox: str, at: int) -> None:
+        """Record what the caller says; without a place for messages there is nothing more to hear."""
+        if self.messages is None:
+            log.error("no_voicemail", call_id=call.id, hint="set voicemail.folder in b2bua.toml")
+            call.step(Input.GONE_THROUGH, at)
+            return
+        path = self.messages.begin(call, mailbox, self.ledger.wall_anchor_ns + at)
+        self.media.record(call.id, CALLER, path, self.messages.most_seconds)
+
+    def callback_wanted(self, call: Call) -> None:
+        """The caller wants to be called back: the call's record says so."""
+        log.info("callback_wanted", call_id=call.id, contract=call.contract.id, caller=call.summary.caller.user)
 
     def connected(self, call: Call, at: int) -> None:
         """The connected interval opens: from here on the call is paid for."""

@@ -23,11 +23,18 @@ class Phone:
 class Phones:
     """Finds the phones of an agent at the moment of an offer."""
 
-    __slots__ = ("_default_listeners", "_registrar")
+    __slots__ = ("_default_listeners", "_proxy", "_registrar")
 
-    def __init__(self, registrar: Registrar, default_listeners: dict[str, str]) -> None:
+    def __init__(self, registrar: Registrar, default_listeners: dict[str, str], proxy: str = "") -> None:
+        """``proxy`` is where numbers of the public network are sent: a SIP URI without a user."""
         self._registrar = registrar
         self._default_listeners = default_listeners
+        self._proxy = proxy
+
+    def over_trunk(self, number: str) -> Phone | None:
+        """A number of the public network; None if no trunk takes calls from us."""
+        scheme, _, host = self._proxy.partition(":")
+        return self._fixed(f"{scheme}:{number}@{host}") if host else None
 
     def of(self, agent: Agent, now: float) -> list[Phone]:
         """Every phone that can be rung now; empty if the agent is unreachable."""

@@ -44,6 +44,18 @@ class Presentation:
                 filled.append((name, value))
         return filled
 
+    def forwarded(self, summary: CallSummary) -> tuple[str, list[tuple[str, str]]]:
+        """From and headers of a call that goes on to another number, diverted by the number that was called.
+
+        The carrier knows that number as ours; the caller's stands in From only where it may be shown (RFC 5806).
+        """
+        ours = f"<sip:{user_part(summary.target_number)}@{self.domain}>"
+        caller = summary.caller
+        shown = "sip:anonymous@anonymous.invalid"
+        if not caller.anonymous and caller.user:
+            shown = f"sip:{user_part(caller.user)}@{self.domain}"
+        return f"<{shown}>", [("Diversion", f"{ours};reason=unconditional"), ("P-Asserted-Identity", ours)]
+
 
 def _facts(contract: Contract, summary: CallSummary) -> dict[str, str]:
     forwarding = summary.forwarding

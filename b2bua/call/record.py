@@ -33,6 +33,7 @@ def call_ended(call: "Call", statistics: dict[str, LegStatistics]) -> CallEnded:
         answered_ns=summary.answered_at,
         ended_ns=summary.ended_at,
         media={leg: plain(figures) for leg, figures in statistics.items()},
+        accepted_ns=summary.accepted_at,
     )
 
 
@@ -49,6 +50,7 @@ def known_facts(call: "Call") -> dict[str, str | int]:
         "forwarding_kind": forwarding.kind if forwarding is not None else "",
         "started_ns": summary.started_at,
         "rang_ns": summary.rang_at,
+        "accepted_ns": summary.accepted_at,
     }
 
 

@@ -9,6 +9,8 @@ class State(Enum):
     PREPARING = "preparing"
     SEEKING = "seeking an agent"
     JOINING = "joining"
+    WHISPERING = "whispering to the agent"
+    LEAVING = "going elsewhere"
     TALKING = "talking"
     CLOSING = "closing"
     ENDED = "ended"
@@ -29,6 +31,11 @@ class Input(Enum):
     AGENT_CONNECTED = "floor connects an agent"
     ANSWER_REFUSED = "floor refuses an answer"
     NOBODY_FOUND = "floor finds nobody"
+    OVERFLOWED = "floor sends the caller elsewhere"
+    WHISPER_DUE = "whisper is due"
+    SOUND_ENDED = "sound is over"
+    RECORDED = "message is recorded"
+    GONE_THROUGH = "nothing more to hear"
     PROGRESS = "agent's phone rings"
     LEG_ANSWERED = "agent's phone answers"
     LEG_FAILED = "agent's phone refuses"
@@ -42,6 +49,8 @@ class Input(Enum):
 #: (state, input) -> (action of Call, next state). Inputs that are not here change nothing: they come late.
 TRANSITIONS: dict[tuple[State, Input], tuple[str, State]] = {
     (State.PREPARING, Input.DESCRIPTION_FOR_AGENT): ("seek_agent", State.SEEKING),
+    # who is answered at once waits for an agent with our music in the ear
+    (State.PREPARING, Input.DESCRIPTION_FOR_CALLER): ("accept_caller", State.PREPARING),
     (State.PREPARING, Input.MEDIA_FAILED): ("refuse_for_media", State.CLOSING),
     (State.PREPARING, Input.CALLER_GONE): ("abandon", State.CLOSING),
     (State.PREPARING, Input.SHUTDOWN): ("refuse_for_shutdown", State.CLOSING),
@@ -54,9 +63,12 @@ TRANSITIONS: dict[tuple[State, Input], tuple[str, State]] = {
     (State.SEEKING, Input.AGENT_CONNECTED): ("join", State.JOINING),
     (State.SEEKING, Input.ANSWER_REFUSED): ("stop_ringing", State.SEEKING),
     (State.SEEKING, Input.NOBODY_FOUND): ("refuse_for_nobody", State.CLOSING),
+    (State.SEEKING, Input.OVERFLOWED): ("leave_queue", State.LEAVING),
+    (State.SEEKING, Input.SOUND_ENDED): ("hear_on", State.SEEKING),
     (State.SEEKING, Input.CALLER_GONE): ("abandon", State.CLOSING),
     (State.SEEKING, Input.SHUTDOWN): ("refuse_for_shutdown", State.CLOSING),
     (State.JOINING, Input.DESCRIPTION_FOR_CALLER): ("connect", State.TALKING),
+    (State.JOINING, Input.WHISPER_DUE): ("whisper", State.WHISPERING),
     (State.JOINING, Input.MEDIA_FAILED): ("fail_to_join", State.CLOSING),
     (State.JOINING, Input.OFFER_WITHDRAWN): ("stop_ringing", State.JOINING),
     (State.JOINING, Input.ANSWER_REFUSED): ("stop_ringing", State.JOINING),
@@ -65,6 +77,26 @@ TRANSITIONS: dict[tuple[State, Input], tuple[str, State]] = {
     (State.JOINING, Input.CALLER_GONE): ("abandon", State.CLOSING),
     (State.JOINING, Input.AGENT_GONE): ("lose_agent", State.CLOSING),
     (State.JOINING, Input.SHUTDOWN): ("refuse_for_shutdown", State.CLOSING),
+    (State.WHISPERING, Input.SOUND_ENDED): ("connect_after_whisper", State.TALKING),
+    (State.WHISPERING, Input.OFFER_WITHDRAWN): ("stop_ringing", State.WHISPERING),
+    (State.WHISPERING, Input.ANSWER_REFUSED): ("stop_ringing", State.WHISPERING),
+    (State.WHISPERING, Input.LEG_ANSWERED): ("report_answer", State.WHISPERING),
+    (State.WHISPERING, Input.LEG_FAILED): ("note_leg_failure", State.WHISPERING),
+    (State.WHISPERING, Input.CALLER_GONE): ("abandon", State.CLOSING),
+    (State.WHISPERING, Input.AGENT_GONE): ("lose_agent", State.CLOSING),
+    (State.WHISPERING, Input.SHUTDOWN): ("refuse_for_shutdown", State.CLOSING),
+    (State.LEAVING, Input.DESCRIPTION_FOR_CALLER): ("accept_to_leave", State.LEAVING),
+    (State.LEAVING, Input.SOUND_ENDED): ("depart_on", State.LEAVING),
+    (State.LEAVING, Input.RECORDED): ("say_goodbye", State.CLOSING),
+    (State.LEAVING, Input.GONE_THROUGH): ("say_goodbye", State.CLOSING),
+    (State.LEAVING, Input.PROGRESS): ("pass_progress", State.LEAVING),
+    (State.LEAVING, Input.LEG_ANSWERED): ("join_other", State.JOINING),
+    (State.LEAVING, Input.LEG_FAILED): ("fail_other", State.CLOSING),
+    (State.LEAVING, Input.OFFER_WITHDRAWN): ("stop_ringing", State.LEAVING),
+    (State.LEAVING, Input.ANSWER_REFUSED): ("stop_ringing", State.LEAVING),
+    (State.LEAVING, Input.MEDIA_FAILED): ("refuse_for_media", State.CLOSING),
+    (State.LEAVING, Input.CALLER_GONE): ("abandon", State.CLOSING),
+    (State.LEAVING, Input.SHUTDOWN): ("refuse_for_shutdown", State.CLOSING),
     (State.TALKING, Input.CALLER_GONE): ("disconnect", State.CLOSING),
     (State.TALKING, Input.AGENT_GONE): ("disconnect", State.CLOSING),
     (State.TALKING, Input.MEDIA_TIMED_OUT): ("disconnect", State.CLOSING),

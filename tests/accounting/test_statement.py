@@ -61,6 +61,7 @@ def record(
         forgotten=False,
         started_at_ns=ns(started_at) if started_at else at - (5 * SECOND if answered else 0),
         rang_at_ns=0,
+        accepted_at_ns=0,
         answered_at_ns=at if answered else 0,
         ended_at_ns=at + talked_ns,
         talked_ns=talked_ns,

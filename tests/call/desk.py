@@ -1,11 +1,13 @@
 """A whole exchange on a desk: bytes from any address in, what it sends out, a clock by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
+from pathlib import Path
 
 from accounting.journal import CallEnded, Item, Ledger
 from b2bua.admission import Admission
 from b2bua.call.controller import CallController
+from b2bua.call.messages import Message, Messages
 from b2bua.call.phones import Phones
 from b2bua.call.presentation import Presentation
 from b2bua.exchange import Exchange
@@ -21,6 +23,8 @@ from b2bua.sip.parser import parse
 from b2bua.trunk import Trunk, Trunks
 from media.memory import MemoryMediaEngine
 from routing.business import read_business
+from routing.contract import Contract
+from routing.directory import Directory
 from routing.floor import Floor
 
 REALM = "service.example"
@@ -81,6 +85,13 @@ plan = [{ agent = "carla", ring_seconds = 20 }]
 tariff = "minute"
 """
 
+#: Seconds of each sound.
+SOUNDS = {
+    "welcome": 5.0, "music": 30.0, "comfort": 3.0, "berger": 2.0, "closed": 4.0, "beep": 1.0,
+    "de/position": 1.0, "de/1": 1.0, "de/2": 1.0, "de/expected-wait": 1.0, "de/3": 1.0, "de/minutes": 1.0,
+    "de/leave-message": 4.0, "de/callback-noted": 3.0, "de/nobody-available": 3.0,
+}  # fmt: skip
+
 _numbers = count(1)
 
 
@@ -94,10 +105,12 @@ class Desk:
         max_calls: int = 0,
         calls_per_second: float = 0.0,
         port_limit: int = 1000,
+        change: Callable[[Contract], Contract] = lambda contract: contract,
     ) -> None:
         self.now = 100.0
         self.journal: list[Item] = []
-        self.media = MemoryMediaEngine(port_limit=port_limit)
+        self.messages: list[Message] = []
+        self.media = MemoryMediaEngine(port_limit=port_limit, sounds=SOUNDS)
         self.metrics = Metrics()
         endpoint = Endpoint({"main": LocalAddress("udp", "198.51.100.1", 5060)}, SeededIds(1))
         registrar = Registrar()
@@ -109,7 +122,8 @@ class Desk:
         )
         controller = CallController(
             endpoint, self.media, self.floor, Ledger(self.journal.append, 1_750_000_000_000_000_000, "run"),
-            Phones(registrar, {"udp": "main"}), presentation, self.metrics,
+            Phones(registrar, {"udp": "main"}, "sip:192.0.2.1"), presentation, self.metrics,
+            Messages(Path("/messages"), 120.0, self.messages.append),
         )  # fmt: skip
         trunks = Trunks([trunk or Trunk("carrier", ("192.0.2.0/28",))])
         self.admission = Admission(
@@ -117,7 +131,9 @@ class Desk:
             1_750_000_000_000_000_000, max_calls, calls_per_second,
         )  # fmt: skip
         self.exchange = Exchange(endpoint, self.admission, controller, self.floor, self.media, registrar)
-        self.exchange.use(read_business(business, "business", REALM).directory(1), self.at)
+        read = read_business(business, "business", REALM)
+        contracts = [change(contract) for contract in read.contracts]
+        self.exchange.use(Directory(contracts, read.agents, read.groups, 1), self.at)
 
     @property
     def at(self) -> int:
@@ -129,6 +145,7 @@ class Desk:
     def receive(self, message: Request | Response | bytes, hop: Hop) -> list["Sent"]:
         """Something arrives; what the exchange sends because of it."""
         data = message if isinstance(message, bytes) else message.encode()
+        self.media.tick(self.now)
         self.exchange.receive(data, hop, self.at)
         return self.sent()
 
@@ -146,6 +163,41 @@ class Desk:
             out += self.sent()
         self.now = max(self.now, end)
         return out
+
+    def wait(self, seconds: int) -> list["Sent"]:
+        """Let time pass as the server does: sounds end, and every second is looked at."""
+        out = []
+        for _ in range(seconds):
+            out += self.advance(1)
+            self.media.tick(self.now)
+            self.exchange.tick(self.at)
+            out += self.sent()
+        return out
+
+    def wait_for(self, name: str | int, hop: Hop, seconds: int = 120) -> Request | Response:
+        """Let time pass until such a message is sent there."""
+        for _ in range(seconds):
+            for item in self.wait(1):
+                if item.name == name and item.hop.host == hop.host:
+                    return item.message
+        raise AssertionError(f"no {name} to {hop.host} within {seconds} s")
+
+    @property
+    def call_id(self) -> str:
+        """The only call there is."""
+        (call_id,) = self.exchange.controller.calls
+        return call_id
+
+    def hears(self, leg: str = "caller") -> tuple[str, ...]:
+        """What we play to a leg of the only call."""
+        playing = self.media.playing(self.call_id, leg)
+        return () if playing is None else playing.sounds
+
+    def press(self, digit: str) -> list["Sent"]:
+        """The caller presses a key."""
+        self.media.press(self.call_id, "caller", digit)
+        self.exchange.settle(self.at)
+        return self.sent()
 
     @property
     def record(self) -> CallEnded:

@@ -92,6 +92,7 @@ def upgrade() -> None:
         sa.Column("forgotten", sa.Boolean(), nullable=False),
         sa.Column("started_at_ns", sa.BigInteger(), nullable=False),
         sa.Column("rang_at_ns", sa.BigInteger(), nullable=False),
+        sa.Column("accepted_at_ns", sa.BigInteger(), nullable=False),
         sa.Column("answered_at_ns", sa.BigInteger(), nullable=False),
         sa.Column("ended_at_ns", sa.BigInteger(), nullable=False),
         sa.Column("talked_ns", sa.BigInteger(), nullable=False),
@@ -128,7 +129,7 @@ def _move(journal: sa.Table, head: sa.Table, calls: sa.Table) -> None:
         sa.text(
             "INSERT INTO calls SELECT call_id, '0001', origin, contract, tariff, agent, dialled, target_number, "
             "caller, forwarded_from, forwarding_kind, result, end_reason, status, billable, recovered, :no, :no, "
-            "started_at_ns, rang_at_ns, answered_at_ns, ended_at_ns, talked_ns, '[]', media FROM calls_0001"
+            "started_at_ns, rang_at_ns, 0, answered_at_ns, ended_at_ns, talked_ns, '[]', media FROM calls_0001"
         ),
         {"no": False},
     )
@@ -169,7 +170,7 @@ def _old_calls(connection: sa.Connection) -> Iterator[dict[str, Any]]:
     for sequence, row in enumerate(connection.execute(query).all(), start=1):
         personal, digests = _apart(row.caller, row.forwarded_from)
         content = {
-            "agent": row.agent, "answered_ns": row.answered_at_ns, "billable": bool(row.billable),
+            "accepted_ns": 0, "agent": row.agent, "answered_ns": row.answered_at_ns, "billable": bool(row.billable),
             "contract": row.contract, "dialled": row.dialled, "end_reason": row.end_reason,
             "ended_ns": row.ended_at_ns, "forwarding_kind": row.forwarding_kind, "media": json.loads(row.media),
             "origin": row.origin, "rang_ns": row.rang_at_ns, "recovered": bool(row.recovered), "result": row.result,

@@ -1,0 +1,129 @@
+"""Where a caller goes whom no agent takes: an announcement, voicemail, a note to call back, another number.
+
+Nothing of this is paid for.
+"""
+
+from typing import TYPE_CHECKING
+
+from b2bua.call.leg import AGENT, CALLER, Leg, Offer
+from b2bua.call.states import Input
+from b2bua.call.waiting import pick_up
+from routing.plan import Announce, Callback, Destination, Dial, Refusal, Voicemail
+
+if TYPE_CHECKING:
+    from b2bua.call.call import Call
+
+#: What an external party's offer is kept under: no agent has this name.
+_OTHER = ""
+
+
+class Departure:
+    """One caller's way out."""
+
+    __slots__ = ("destination", "recording")
+
+    def __init__(self, destination: Destination) -> None:
+        self.destination = destination
+        self.recording = False
+
+
+def leave_queue(call: "Call", at: int, destination: object) -> None:
+    """The floor has let the caller go there."""
+    assert isinstance(destination, Refusal | Dial | Announce | Voicemail | Callback)
+    call.departure = Departure(destination)
+    call.summary.left_for = _names(destination)
+    call.summary.end_reason = call.summary.left_for
+    if isinstance(destination, Dial):
+        _dial(call, destination.number, at)
+    elif call.summary.accepted_at:
+        _begin(call)
+    elif call.invite_body:
+        call.media.answer_alone(call.id, CALLER, call.invite_body)
+    else:
+        # an INVITE without an offer cannot be answered by a player: it has chosen no codec yet
+        call.step(Input.GONE_THROUGH, at)
+
+
+def _names(destination: Destination) -> str:
+    match destination:
+        case Dial():
+            return "other_number"
+        case Announce():
+            return "announcement"
+        case Voicemail():
+            return "voicemail"
+        case Callback():
+            return "callback"
+        case Refusal():
+            return "nobody_available"
+
+
+def accept_to_leave(call: "Call", at: int, sdp: object) -> None:
+    """A caller who only heard it ring is answered for this."""
+    pick_up(call, at, sdp)
+    _begin(call)
+
+
+def _begin(call: "Call") -> None:
+    assert call.departure is not None
+    language = call.contract.language
+    match call.departure.destination:
+        case Announce(announcement):
+            sounds = [announcement]
+        case Voicemail():
+            sounds = [f"{language}/leave-message", "beep"]
+        case Callback():
+            sounds = [f"{language}/callback-noted"]
+            call.ports.callback_wanted(call)
+        case _:
+            sounds = [f"{language}/nobody-available"]
+    call.media.play(call.id, CALLER, sounds, tag="departure")
+
+
+def depart_on(call: "Call", at: int, tag: object) -> None:
+    """What was to be heard has been heard."""
+    departure = call.departure
+    if departure is None or tag != "departure":
+        return
+    if isinstance(departure.destination, Voicemail) and not departure.recording:
+        departure.recording = True
+        call.ports.record_message(call, departure.destination.mailbox, at)
+    else:
+        call.step(Input.GONE_THROUGH, at)
+
+
+def say_goodbye(call: "Call", at: int, subject: object) -> None:
+    """Hang up; a caller whom we never answered is told a status instead."""
+    departure = call.departure
+    refusal = departure.destination if departure is not None else None
+    call.refuse_caller(refusal.status if isinstance(refusal, Refusal) else 480, at)
+    call.close(at)
+
+
+# -- another number --------------------------------------------------------------------------------------
+
+
+def _dial(call: "Call", number: str, at: int) -> None:
+    offer = call.offers[_OTHER] = Offer(_OTHER)
+    offer.legs = call.ports.dial(call, number, at)
+    if not offer.legs:
+        call.step(Input.LEG_FAILED, at, offer)
+
+
+def join_other(call: "Call", at: int, leg: object) -> None:
+    """The other number answered: the two talk, and it is not an agent's call."""
+    assert isinstance(leg, Leg)
+    call.offers.pop(_OTHER, None)
+    call.agent = leg
+    if call.description:
+        call.media.answer(call.id, AGENT, CALLER, leg.early_body)
+    else:
+        call.media.offer(call.id, AGENT, CALLER, leg.early_body)
+
+
+def fail_other(call: "Call", at: int, offer: object) -> None:
+    """Nobody is there either."""
+    call.offers.pop(_OTHER, None)
+    call.summary.end_reason = "other_number_failed"
+    call.refuse_caller(480, at)
+    call.close(at)

@@ -1,0 +1,69 @@
+"""Voicemail: where a caller's message goes, and who is told that it is there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from b2bua.call.call import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One caller's message. ``left_at`` is UTC; ``caller`` is empty when anonymous."""
+
+    path: Path
+    mailbox: str
+    call_id: str
+    contract: str
+    customer: str
+    caller: str
+    forwarded_from: str
+    left_at: datetime
+    seconds: float = 0.0
+
+
+class Messages:
+    """Names the files and remembers whose they are until the media engine has written them.
+
+    ``left(message)`` is called for each message that is there and whole.
+    """
+
+    def __init__(self, folder: Path, most_seconds: float, left: Callable[[Message], None]) -> None:
+        self.most_seconds = most_seconds
+        self._folder = folder
+        self._left = left
+        self._recording: dict[Path, Message] = {}
+
+    def begin(self, call: "Call", mailbox: str, wall_ns: int) -> Path:
+        """Where the message of this call goes."""
+        left_at = datetime.fromtimestamp(wall_ns / 1e9, UTC)
+        summary = call.summary
+        # a mailbox is the back office's text, and no path
+        safe = "".join(sign if sign.isalnum() or sign in "@.-_" else "_" for sign in mailbox).lstrip(".") or "_"
+        path = self._folder / safe / f"{left_at:%Y%m%d-%H%M%S}-{call.id}.wav"
+        self._recording[path] = Message(
+            path,
+            mailbox,
+            call.id,
+            call.contract.id,
+            call.contract.customer,
+            "" if summary.caller.anonymous else summary.caller.user,
+            summary.forwarding.line if summary.forwarding is not None else "",
+            left_at,
+        )
+        return path
+
+    def ended(self, path: Path, seconds: float) -> Message | None:
+        """The recording is over; None if nothing was said, or it is not one of ours."""
+        begun = self._recording.pop(path, None)
+        if begun is None or not seconds:
+            return None
+        message = Message(
+            begun.path, begun.mailbox, begun.call_id, begun.contract, begun.customer, begun.caller,
+            begun.forwarded_from, begun.left_at, seconds,
+        )  # fmt: skip
+        self._left(message)
+        return message
