@@ -21,6 +21,8 @@ def tables(results: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
         found += _signalling(results["signalling"])
     if "relay" in results:
         found += _relay(results["relay"])
+    if "player" in results:
+        found += _player(results["player"])
     return found
 
 
@@ -209,3 +211,16 @@ def _relay(measured: list[dict[str, Any]]) -> list[tuple[str, list[str], Rows]]:
         "load late",
     ]
     return [("RTP relay", columns, rows)]
+
+
+def _player(steps: list[dict[str, Any]]) -> list[tuple[str, list[str], Rows]]:
+    rows: Rows = [
+        [
+            f"{step['legs']} legs", f"{step['packets_per_second']:,.0f}", f"{step['cpu_us']:.2f}",
+            f"{step['share']:.0%}", f"{step['per_core']:,}", f"{max(0.0, 1 - step['heard'] / step['due']):.3%}",
+            f"{step['late_ms']:.1f}", f"{step['drift_ms']:+.1f}",
+        ]
+        for step in steps
+    ]  # fmt: skip
+    columns = ["", "packets/s", "CPU us a packet", "of a core", "legs a core", "missing", "p99 late ms", "drift ms"]
+    return [("Music for those who wait", columns, rows)]

@@ -1,11 +1,12 @@
 """Plays sounds to any number of legs from one timer.
 
 Every packet is a payload made beforehand behind a header of twelve octets. There is no task and no timer for
-each leg: legs are spread over four slots of the 20 ms, so that a thousand of them do not hold up signalling at
-once, and each slot is a loop over its voices.
+each leg: many legs are spread over four slots of the 20 ms, so that a thousand of them do not hold up signalling
+at once, and each slot is a loop over its voices. Few legs share one slot: waking up costs more than a packet.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Final
@@ -16,8 +17,10 @@ from media.sounds import FRAME, SoundLibrary
 SLOTS: Final = 4
 PERIOD: Final = 0.02 / SLOTS
 """Seconds from slot to slot."""
+#: Voices that share a slot before the next one is used, half a millisecond's work.
+CROWD: Final = 64
 #: More slots behind than this, the time is let go: timestamps tell (RFC 3550 section 5.1), no phone gets a burst.
-_MOST_BEHIND: Final = 5 * SLOTS
+_MOST_BEHIND: Final = 3 * SLOTS
 #: What is played when nothing that was to be looped can be found.
 FALLBACK: Final = "tone/comfort"
 
@@ -155,7 +158,8 @@ class Player:
         if voice.slot < 0:
             if not self.playing:
                 self._ticks = max(self._ticks, self._due(self._clock()) + 1)
-            voice.slot = min(range(SLOTS), key=lambda slot: len(self._slots[slot]))
+            counts = [len(slot) for slot in self._slots]
+            voice.slot = next((at for at, count in enumerate(counts) if count < CROWD), counts.index(min(counts)))
             self._slots[voice.slot][voice] = None
             self.playing += 1
             self._schedule()
@@ -227,9 +231,11 @@ class Player:
 
     def _schedule(self) -> None:
         if self._timer is None and self._loop is not None and self.playing:
-            # From the monotonic clock anew each time: what one turn is late, the next is not.
-            wait = self._began + self._ticks * PERIOD - self._clock()
-            self._timer = self._loop.call_later(max(0.0, wait), self._run)
+            # From the monotonic clock anew each time: what one turn is late, the next is not. Up to the next
+            # millisecond, since some loops round it off and would then be asked again and again in the last one.
+            empty = next(at for at in range(SLOTS) if self._slots[(self._ticks + at) % SLOTS])
+            wait = self._began + (self._ticks + empty) * PERIOD - self._clock()
+            self._timer = self._loop.call_later(max(0.0, math.ceil(wait * 1000) / 1000), self._run)
 
     def _run(self) -> None:
         self._timer = None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.relay.player import PERIOD, SLOTS, Player, Voice
+from media.relay.player import CROWD, PERIOD, SLOTS, Player, Voice
 from media.sounds import SoundLibrary
 from media.tones import tone
 
@@ -73,7 +73,7 @@ def steps(values: list[int], modulus: int) -> set[int]:
 def test_legs_are_spread_over_the_slots() -> None:
     clock = Clock()
     made = player(clock)
-    legs = [Heard() for _ in range(40)]
+    legs = [Heard() for _ in range(6 * CROWD)]
     for leg in legs:
         made.play(leg.voice, ["long"], True, leg.end)
     counts = []
@@ -82,10 +82,10 @@ def test_legs_are_spread_over_the_slots() -> None:
         clock.now += PERIOD
         made.advance(clock.now)
         counts.append(sum(len(leg.packets) for leg in legs) - before)
-    assert counts == [10] * SLOTS
+    assert counts == [6 * CROWD // SLOTS] * SLOTS
 
 
-@given(st.lists(st.floats(0.0, 0.09), min_size=1, max_size=60))
+@given(st.lists(st.floats(0.0, 0.055), min_size=1, max_size=60))
 def test_a_timer_that_is_late_drifts_by_nothing(waits: list[float]) -> None:
     clock = Clock()
     made = player(clock)
@@ -112,7 +112,7 @@ def test_after_a_stall_there_is_no_burst_and_timestamps_tell(waits: list[float])
         clock.now += wait
         before = len(leg.packets)
         made.advance(clock.now)
-        assert len(leg.packets) - before <= 6
+        assert len(leg.packets) - before <= 4
     for timestamp in leg.timestamps[-1:]:
         elapsed = (timestamp - leg.timestamps[0]) % 2**32 / 8000
         assert elapsed <= clock.now - first
@@ -126,10 +126,12 @@ def test_the_timer_waits_for_the_next_slot_by_the_clock() -> None:
     assert not loop.waits  # nobody listens: no timer
     leg = Heard()
     made.play(leg.voice, ["long"], True, leg.end)
-    assert loop.waits == [pytest.approx(PERIOD)]
-    clock.now += PERIOD + 0.003  # 3 ms late
+    (wait,) = loop.waits
+    assert 0 < wait <= 0.021
+    clock.now += wait + 0.003  # 3 ms late
     cast(Any, made)._run()
-    assert loop.waits[1:] == [pytest.approx(PERIOD - 0.003)]
+    assert len(leg.packets) == 1
+    assert loop.waits[1:] == [pytest.approx(0.0165, abs=0.0015)]
     made.stop(leg.voice)
     clock.now += PERIOD
     cast(Any, made)._run()
