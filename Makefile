@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 APT_PACKAGES := sip-tester baresip-core kamailio postgresql rtpengine-daemon
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test run bench lint docs format clean peers
+.PHONY: help demo test run sounds bench lint docs format clean peers
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | column -t -s '|'
@@ -31,6 +31,9 @@ run: $(INSTALLED) ## the server with the files of examples/; data in var/
 	@test -f var/b2bua.toml || sed 's|sqlite:///b2bua.db|sqlite:///var/b2bua.db|' examples/b2bua.toml > var/b2bua.toml
 	@test -f var/b2bua.db || $(BIN)/b2bua import examples/contracts.toml --config var/b2bua.toml
 	@$(BIN)/b2bua run --config var/b2bua.toml
+
+sounds: $(INSTALLED) ## announcements (espeak-ng, else chimes) and hold music, into var/sounds
+	@$(BIN)/python examples/make_sounds.py var/sounds
 
 peers:
 	@tests/install-peers.sh $(APT_PACKAGES)

@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+import random
 import struct
+import time
 import wave
 from array import array
 from collections.abc import AsyncIterator
@@ -13,10 +15,11 @@ import pytest_asyncio
 
 from media.engine import DigitPressed, MediaEvent, MediaFailed, RecordingEnded, SoundEnded
 from media.g711 import alaw_decode, ulaw_decode
+from media.relay.engine import RelayEngine
 from media.sdp import parse
 from media.sounds import SoundLibrary
 from media.tones import dominant_frequency, tone
-from tests.media.office import PATIENCE, Office, Phone, audio_port, frames, heard
+from tests.media.office import PATIENCE, Office, Phone, audio_port, frames, heard, port_range
 
 
 def library() -> SoundLibrary:
@@ -366,6 +369,29 @@ async def test_the_sound_ends_with_the_call(office: Waiting) -> None:
     assert office.caller.waiting() == 0
     assert office.engine.ports_in_use == 0
     assert office.engine.packets_played == 5
+
+
+async def test_the_loop_plays_by_itself_in_real_time() -> None:
+    office = Waiting()
+    began = time.monotonic()
+    office.engine.detach()
+    office.engine = RelayEngine(
+        "127.0.0.1", "127.0.0.1", *port_range(), 10.0, 60.0, random.getrandbits, time.monotonic, sounds=library()
+    )
+    try:
+        ended = asyncio.Event()
+        office.engine.attach(asyncio.get_running_loop())
+        office.engine.on_event = ended.set
+        office.answer_alone()
+        office.engine.play("call", "caller", ["hello"], tag="greeting")
+        packets = [await office.caller.receive() for _ in range(15)]
+        async with asyncio.timeout(PATIENCE):
+            await ended.wait()
+        assert time.monotonic() - began >= 0.3
+        assert heard(packets) == 600
+        assert list(office.engine.events) == [SoundEnded("call", "caller", "greeting")]
+    finally:
+        office.close()
 
 
 async def test_ipv6() -> None:
