@@ -40,6 +40,7 @@ from routing.floor.events import (
 from routing.floor.floor import Floor
 from routing.floor.rules import FloorRules, NumberSource, Shuffle
 from routing.floor.states import TRANSITIONS, AgentState, Input
+from routing.floor.written import read_back, write_down
 
 __all__ = [
     "TRANSITIONS",
@@ -69,4 +70,6 @@ __all__ = [
     "WithdrawalCause",
     "WrapUpEnded",
     "WrapUpStarted",
+    "read_back",
+    "write_down",
 ]

@@ -166,6 +166,8 @@ class Floor(Matching):
         for record in changed:
             self._not_free(record)
             self._refresh(record)
+        for caller in self._callers.values():
+            self._follow_directory(caller, now)
         for pool in shrunk:
             self._look_who_is_left(pool, now, at_once=True)
         self._settle(now)

@@ -17,6 +17,7 @@ class Matching(Working):
         from an offer that failed stands with them before anybody who came free is given away."""
         while self._freed or self._seeking:
             seeking, self._seeking = self._seeking, []
+            seeking.sort(key=_in_order)
             for caller in seeking:
                 if caller.may_wait and not caller.offered and not caller.waiting and self._is_here(caller):
                     self._stand(caller)
@@ -45,7 +46,7 @@ class Matching(Working):
                     # all who came free shall ring for this caller; who then does not, may serve another
                     held.append(agent)
                     ring_all.append(caller)
-            for caller in ring_all:
+            for caller in sorted(ring_all, key=_in_order):
                 if caller.waiting:
                     self._seek(caller, now)
             ring_all.clear()
@@ -104,21 +105,42 @@ class Matching(Working):
         return self._callers.get(caller.id) is caller
 
     def _enter_step(self, caller: CallerRecord, step: Step, now: float) -> Pool:
-        pool = caller.pool = self._pool_of(step, now)
-        pool.users += 1
+        pool = self._join(caller, step, now)
         caller.level = step.level
         caller.step_since = now
         if step.patience_seconds:
-            pool.join_line(caller)
             caller.patience_timer = self._timers.start(now + step.patience_seconds, Timer.PATIENCE, caller)
             self._start_widening(caller, step)
         return pool
+
+    def _join(self, caller: CallerRecord, step: Step, now: float) -> Pool:
+        pool = caller.pool = self._pool_of(step, now)
+        pool.users += 1
+        if step.patience_seconds:
+            pool.join_line(caller)
+        return pool
+
+    def _follow_directory(self, caller: CallerRecord, now: float) -> None:
+        """The directory has got to know the group that the caller waits for: its agents count, not the plan's."""
+        pool = caller.pool
+        if pool is None or self._pools.named(caller.current) in (None, pool):
+            return
+        self._stand_no_more(caller)
+        pool.leave_line(caller)
+        pool.users -= 1
+        self._join(caller, caller.current, now)
+        if not caller.offered:
+            self._seeking.append(caller)
 
     def _pool_of(self, step: Step, now: float) -> Pool:
         pool = self._pools.named(step) or self._pools.fixed(step.agents)
         if pool is None:
             pool = self._pools.make_fixed(step.agents, [self._agent(agent_id, now) for agent_id in step.agents])
         return pool
+
+
+def _in_order(caller: CallerRecord) -> tuple[float, int]:
+    return caller.score, caller.number
 
 
 def _first_caller(agent: AgentRecord) -> CallerRecord | None:

@@ -217,7 +217,7 @@ class Pools:
             changed.update((agent.id, agent) for agent in (*gone, *new))
             if gone:
                 shrunk.append(pool)
-            if not places and not pool.users:
+            if key not in wanted and not pool.users:
                 del self._named[key]
         return list(changed.values()), shrunk
 

@@ -103,12 +103,16 @@ class Queueing:
             self._stand(caller)
         if caller.queued:
             return
-        caller.queued = True
-        self._queued[caller.id] = caller
-        self._queued_of[caller.contract.id] = self._queued_of.get(caller.contract.id, 0) + 1
-        caller.told_position = position = pool.position(caller)
+        position = pool.position(caller)
+        self._note_queued(caller, position)
         self.events.append(CallerQueued(caller.id, position, self._expected_wait(pool, position)))
         self._start_positions(now)
+
+    def _note_queued(self, caller: CallerRecord, position: int) -> None:
+        caller.queued = True
+        caller.told_position = position
+        self._queued[caller.id] = caller
+        self._queued_of[caller.contract.id] = self._queued_of.get(caller.contract.id, 0) + 1
 
     def _tell_positions(self, _: object, now: float) -> None:
         """Tell those whose position has changed; again as long as anybody waits."""

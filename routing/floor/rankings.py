@@ -17,8 +17,8 @@ from routing.floor.rules import NumberSource
 from routing.plan import Strategy
 
 _Key = float
-#: (key, position, free number, membership); an agent stands at one position and is free under a number only once
-_Entry = tuple[_Key, int, int, Membership]
+#: (key, position, serial number of the entry, free number of the agent, membership): the first three settle the order
+_Entry = tuple[_Key, int, int, int, Membership]
 
 
 class Ranking(Protocol):
@@ -37,21 +37,22 @@ class Ranking(Protocol):
 class OrderedRanking:
     """By a key that stays the same as long as an agent is free: a heap for each tier or level."""
 
-    __slots__ = ("_buckets", "_key", "_numbers", "_size", "_tiers")
+    __slots__ = ("_buckets", "_key", "_numbers", "_serial", "_tiers")
 
     def __init__(self, key: Callable[[Membership], _Key], tiers: bool) -> None:
         self._key = key
         self._tiers = tiers
         self._buckets: dict[int, list[_Entry]] = {}
         self._numbers: list[int] = []
-        self._size = 0
+        self._serial = 0
 
     def add(self, member: Membership) -> None:
         bucket = self._buckets.get(member.bucket)
         if bucket is None:
             bucket = self._buckets[member.bucket] = []
             insort(self._numbers, member.bucket)
-        heapq.heappush(bucket, (self._key(member), member.position, member.agent.free_number, member))
+        self._serial += 1
+        heapq.heappush(bucket, (self._key(member), member.position, self._serial, member.agent.free_number, member))
         if len(bucket) > 2 * len(member.pool.members) + 16:
             bucket[:] = [entry for entry in bucket if _stands(entry)]
             heapq.heapify(bucket)
@@ -65,7 +66,7 @@ class OrderedRanking:
                 best = bucket
                 if self._tiers:
                     break
-        agent = None if best is None else heapq.heappop(best)[3].agent
+        agent = None if best is None else heapq.heappop(best)[4].agent
         for bucket, entry in aside:
             heapq.heappush(bucket, entry)
         return agent
@@ -74,14 +75,14 @@ class OrderedRanking:
         found: list[_Entry] = []
         for bucket in self._eligible(level):
             standing = [entry for entry in bucket if _stands(entry)]
-            taken = [entry for entry in standing if entry[3].agent.id not in excluded]
+            taken = [entry for entry in standing if entry[4].agent.id not in excluded]
             if taken:
-                bucket[:] = [entry for entry in standing if entry[3].agent.id in excluded]
+                bucket[:] = [entry for entry in standing if entry[4].agent.id in excluded]
                 heapq.heapify(bucket)
                 found += taken
                 if self._tiers:
                     break
-        return [entry[3].agent for entry in sorted(found, key=lambda entry: entry[:3])]
+        return [entry[4].agent for entry in sorted(found, key=lambda entry: entry[:3])]
 
     def _eligible(self, level: int) -> list[list[_Entry]]:
         buckets = self._buckets
@@ -154,7 +155,7 @@ class RandomRanking:
 
 
 def _stands(entry: _Entry) -> bool:
-    return entry[3].agent.free_number == entry[2]
+    return entry[4].agent.free_number == entry[3]
 
 
 def _top(bucket: list[_Entry], excluded: Set[str], aside: list[tuple[list[_Entry], _Entry]]) -> _Entry | None:
@@ -162,7 +163,7 @@ def _top(bucket: list[_Entry], excluded: Set[str], aside: list[tuple[list[_Entry
         entry = bucket[0]
         if not _stands(entry):
             heapq.heappop(bucket)
-        elif entry[3].agent.id in excluded:
+        elif entry[4].agent.id in excluded:
             aside.append((bucket, heapq.heappop(bucket)))
         else:
             return entry

@@ -46,13 +46,22 @@ class Timers(Generic[Subject]):
             heapq.heapify(self._heap)
         return number
 
+    def reserve(self, numbers: int) -> None:
+        """Keep the first so many numbers for those that are resumed."""
+        self._number = numbers
+
+    def resume(self, number: int, when: float, what: Timer, subject: Subject) -> None:
+        """Go on with one that ran elsewhere."""
+        self._running[number] = (when, what, subject)
+        heapq.heappush(self._heap, (when, number))
+
     def stop(self, number: int) -> None:
         """End one before its time; 0 and those that ended already are none."""
         self._running.pop(number, None)
 
-    def left(self, number: int, now: float) -> float:
-        """Seconds that it still has."""
-        return self._running[number][0] - now
+    def running(self) -> list[tuple[float, Timer, Subject]]:
+        """All, in the order in which they are due."""
+        return [entry for _, entry in sorted(self._running.items(), key=lambda item: (item[1][0], item[0]))]
 
     def next(self) -> float | None:
         """When the first is due."""

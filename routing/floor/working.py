@@ -113,8 +113,8 @@ class Working(Queueing):
 
     def _withdraw_from(self, agent: AgentRecord, now: float) -> None:
         """The agent cannot take what rings there; the caller goes on."""
-        if agent.state is AgentState.OFFERED:
-            caller = self._callers[agent.call_id]
+        caller = self._callers.get(agent.call_id) if agent.state is AgentState.OFFERED else None
+        if caller is not None:
             self._step(agent, Input.WITHDRAW, now, caller, "agent_unavailable")
             self._seek_if_silent(caller)
 
