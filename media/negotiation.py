@@ -215,7 +215,8 @@ class Negotiation:
         self._slots[leg] = offer.to_slots
         self._answered = True
         self.plans = tuple(
-            _plan(stream, to_leg, offer.terms[stream], leg, agreed) for stream, agreed in accepted.items()
+            _plan(stream, to_leg, offer.terms[stream], leg, agreed, offer.settled)
+            for stream, agreed in accepted.items()
         )
         if offer.settled:
             return self._dialog(to_leg).sent
@@ -421,8 +422,9 @@ def _plan_alone(name: str, alone: _Alone) -> StreamPlan:
     return StreamPlan(stream.index, (leg,))
 
 
-def _plan(stream: _Stream, offerer: str, offer: Terms, answerer: str, answer: Terms) -> StreamPlan:
-    # The answer was cut to what the offer allows, so its directions are what both allow.
+def _plan(stream: _Stream, offerer: str, offer: Terms, answerer: str, answer: Terms, settled: bool) -> StreamPlan:
+    # The answer was cut to what the offer allows, so its directions are what both allow. A settled offer is of what
+    # its leg sends already, be the answer narrower or not: keys that the other leg does not know are for us.
     def leg(name: str, terms: Terms, may_send: bool, may_receive: bool) -> LegPlan:
         return LegPlan(
             name,
@@ -431,7 +433,7 @@ def _plan(stream: _Stream, offerer: str, offer: Terms, answerer: str, answer: Te
             terms.remote_rtcp,
             may_send,
             may_receive,
-            answer.payload_types,
+            terms.payload_types if settled else answer.payload_types,
             terms.peer,
         )
 

@@ -21,6 +21,10 @@ _LATE: Final = 5 * RATE
 _MOST_GAP: Final = 10 * RATE
 _LONGEST_SEGMENT: Final = 0xFFFF
 
+_ENCODE: Final = CODECS
+_DECODE: Final = {"PCMA": alaw_decode, "PCMU": ulaw_decode}
+_SILENCE: Final = {"PCMA": b"\xd5", "PCMU": b"\xff"}
+
 _header: Final = Struct("!BBHII").unpack_from
 _event: Final = Struct("!BBH").unpack_from
 
@@ -60,9 +64,12 @@ class Keys:
 
 
 class Recording:
-    """What one leg says, as it comes; ``most_seconds`` of it at most. Kept in memory, 8 KB a second."""
+    """What one leg says, as it comes; ``most_seconds`` of it at most.
 
-    __slots__ = ("_first", "_most", "_parts", "_samples", "_ssrc", "ends", "leg", "path")
+    Kept in memory as it was sent, 8000 octets a second however small the packets are.
+    """
+
+    __slots__ = ("_codec", "_first", "_most", "_octets", "_ssrc", "ends", "full", "leg", "path")
 
     def __init__(self, leg: str, path: Path, most_seconds: float, now: float) -> None:
         self.leg = leg
@@ -70,44 +77,43 @@ class Recording:
         #: When it is over, however little has come.
         self.ends = now + most_seconds
         self._most = int(most_seconds * RATE)
-        self._parts: list[tuple[int, str, bytes]] = []
-        self._samples = 0
+        self._octets = bytearray()
+        self._codec = ""
         self._ssrc = -1
         self._first = 0
-
-    @property
-    def full(self) -> bool:
-        return self._samples >= self._most
+        #: Nothing more is taken.
+        self.full = False
 
     def take(self, ssrc: int, timestamp: int, codec: str, payload: bytes) -> None:
         """A packet of speech. Gaps are kept, late packets and doubles are not."""
+        if not self._codec:
+            self._codec = codec
+        octets = self._octets
+        length = len(octets)
         if self._ssrc != ssrc:
             # a new source goes on where the old one left off
             self._ssrc = ssrc
-            self._first = timestamp - self._samples
+            self._first = timestamp - length
         at = (timestamp - self._first) & 0xFFFFFFFF
-        if at >= 0x80000000 or at < self._samples:
-            if (self._samples - at) & 0xFFFFFFFF <= _MOST_GAP:
+        if at < length or at >= 0x80000000:
+            if (length - at) & 0xFFFFFFFF <= _MOST_GAP:
                 return
-            at = self._samples  # the phone has begun anew
-            self._first = timestamp - at
-        elif at - self._samples > _MOST_GAP:
-            at = self._samples
-            self._first = timestamp - at
+            at = length  # the phone has begun anew
+        elif at - length > _MOST_GAP:
+            at = length
+        self._first = timestamp - at
         if at >= self._most:
-            self._samples = self._most
+            self.full = True
             return
-        payload = payload[: self._most - at]
-        self._parts.append((at, codec, payload))
-        self._samples = at + len(payload)
+        octets.extend(_SILENCE[self._codec] * (at - length))
+        if codec != self._codec:
+            payload = _ENCODE[self._codec](_DECODE[codec](payload))
+        octets.extend(payload[: self._most - at])
+        self.full = len(octets) >= self._most
 
     def samples(self) -> "array[int]":
         """All of it, linear; silence where nothing came."""
-        result: array[int] = array("h")
-        for at, codec, payload in self._parts:
-            result.extend(array("h", bytes(2 * (at - len(result)))))
-            result.extend(alaw_decode(payload) if codec == "PCMA" else ulaw_decode(payload))
-        return result
+        return _DECODE[self._codec](bytes(self._octets)) if self._codec else array("h")
 
     def write(self) -> tuple[float, str]:
         """Write the file; returns its seconds, and the fault if it could not be written. Blocks.

@@ -422,6 +422,15 @@ async def test_each_key_once_however_often_its_packets_come(office: Waiting) -> 
     assert len(woken) == 3
 
 
+async def test_keys_are_heard_though_the_agents_phone_knows_none(office: Waiting) -> None:
+    office.answer_alone()
+    office.engine.listen("call", "caller")
+    office.offer_agent()
+    office.agent_answers(sdp=office.agent.description(formats="0"))
+    press(office.caller, "#", 8000, 160, end=False)
+    assert await office.event() == DigitPressed("call", "caller", "#")
+
+
 async def test_keys_reach_the_agent_too(office: Waiting) -> None:
     office.connect()
     office.engine.listen("call", "caller")

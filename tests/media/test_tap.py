@@ -165,3 +165,14 @@ def test_a_recording_is_whole_or_not_there(tmp_path: Path) -> None:
     assert recording.write() == (0.02, "")
     assert path.read_bytes()[:4] == b"RIFF"
     assert [entry.name for entry in tmp_path.iterdir()] == ["message.wav"]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=3), max_size=200))
+def test_memory_is_that_of_the_sound_however_small_the_packets(payloads: list[bytes]) -> None:
+    recording = Recording("caller", Path("message.wav"), 0.02, 0.0)
+    timestamp = 0
+    for payload in payloads:
+        recording.take(7, timestamp, "PCMU", payload)
+        timestamp += len(payload)
+    assert len(recording.samples()) == min(160, timestamp)
+    assert recording.full == (timestamp >= 160)
