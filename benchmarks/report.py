@@ -23,6 +23,8 @@ def tables(results: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
         found += _relay(results["relay"])
     if "player" in results:
         found += _player(results["player"])
+    if "floor" in results:
+        found.append(_floor(results["floor"]))
     return found
 
 
@@ -224,3 +226,20 @@ def _player(steps: list[dict[str, Any]]) -> list[tuple[str, list[str], Rows]]:
     ]  # fmt: skip
     columns = ["", "packets/s", "CPU us a packet", "of a core", "legs a core", "missing", "p99 late ms", "drift ms"]
     return [("Music for those who wait", columns, rows)]
+
+
+def _floor(measured: list[dict[str, Any]]) -> tuple[str, list[str], Rows]:
+    """Every size beside the smallest: agents and waiting callers times how much, and the whole call times how much."""
+    kinds = ("offered_us", "queued_us", "taken_us", "declined_us", "call_us")
+    first = measured[0]
+    rows = [
+        [
+            f"{item['agents']} / {item['waiting']}",
+            *(f"{item[kind]:.1f}" for kind in kinds),
+            f"{item['agents'] / first['agents']:g} x {item['waiting'] / first['waiting']:g}",
+            f"{item['call_us'] / first['call_us']:.2f}",
+        ]
+        for item in measured
+    ]
+    columns = ["agents / waiting", "offered", "queued", "taken", "declined", "whole call", "larger by", "dearer by"]
+    return "The floor, CPU us a decision", columns, rows

@@ -34,6 +34,7 @@ STATUSES: tuple[Status, ...] = (*("available",) * 6, "on_break", "logged_out")
 ACTIONS: tuple[Overflow, ...] = (
     NextStep(), Refusal(486), Dial("+49301"), Announce("closed"), Voicemail("box"), Callback()
 )  # fmt: skip
+GROUPS = ("office", "night", "new")
 SKILLS = ("english", "law")
 
 
@@ -48,7 +49,9 @@ def random_directory(dice: random.Random) -> Directory:
         for name in names
     ]  # fmt: skip
     groups = []
-    for group_id in ("office", "night"):
+    for group_id in GROUPS:
+        if dice.random() < 0.2:
+            continue
         members = tuple(name for name in names if dice.random() < 0.7)
         groups.append(Group(group_id, group_id, members, {name: dice.randint(1, 2) for name in members}))
     return Directory((), agents, groups)
@@ -64,7 +67,7 @@ def random_step(dice: random.Random, directory: Directory) -> Step:
         name = dice.choice(names)
         return Step("agent", name, strategy, ring, (name,), 1, patience)
     if kind == "group":
-        target = dice.choice(("office", "night", "unknown"))
+        target = dice.choice(GROUPS)
         group = directory.groups.get(target)
         members = tuple(names[:3]) if group is None else group.members
         return Step("group", target, strategy, ring, members, 1, patience)
