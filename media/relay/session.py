@@ -9,7 +9,8 @@ from media.plan import LegPlan, PayloadType
 from media.relay.loop import Readiness
 from media.relay.player import Player, Voice
 from media.relay.ports import SocketPair
-from media.relay.stream import RtcpPort, RtpPort
+from media.relay.reports import RtcpPort
+from media.relay.stream import RtpPort
 from media.relay.tap import Recording, Tap
 from media.rtp import HEADER_SIZE
 from media.sounds import CODECS, FRAME

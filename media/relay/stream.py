@@ -17,6 +17,7 @@ from typing import Final
 
 from media.plan import LegPlan, PayloadType
 from media.relay.loop import Readiness
+from media.relay.packet import LARGEST, buffer, slices
 from media.relay.player import Voice
 from media.relay.ports import disconnect
 from media.relay.tap import Tap
@@ -31,13 +32,7 @@ Send = Callable[[memoryview | bytearray], object]
 
 _SPEECHLESS: Final = frozenset({"telephone-event", "cn", "red"})
 
-# All packets pass through one buffer: sockets are read one after the other. What is sent is a slice of it;
-# making them beforehand saves an allocation per packet.
-_LARGEST: Final = 2048
-_buffer = bytearray(_LARGEST + 1)
-_slices: Final = [memoryview(_buffer)[:size] for size in range(_LARGEST + 1)]
 _header: Final = Struct("!BBHII").unpack_from
-_RTCP_HEADER_SIZE: Final = 8
 #: More than a socket's queue ever holds.
 _MOST_WAITING: Final = 4096
 
@@ -131,15 +126,15 @@ class RtpPort:
     def _receive(self, now: float) -> bool:
         """Connected: the kernel has let in nobody but the leg."""
         try:
-            size = self._receive_into(_buffer)
+            size = self._receive_into(buffer)
         except OSError:
             return False  # nothing there, or an ICMP error for what was sent before
         self._take(size, now)
         return True
 
     def _take(self, size: int, now: float) -> None:
-        octet, kind, sequence, timestamp, ssrc = _header(_buffer)
-        if not HEADER_SIZE <= size <= _LARGEST or octet & 0xC0 != 0x80:
+        octet, kind, sequence, timestamp, ssrc = _header(buffer)
+        if not HEADER_SIZE <= size <= LARGEST or octet & 0xC0 != 0x80:
             self.dropped += 1
             return
         if kind == self._payload_type:
@@ -153,7 +148,7 @@ class RtpPort:
             self._not_forwarded(size)
             return
         try:
-            forward(_slices[size])
+            forward(slices[size])
         except OSError:
             # the kernel's buffer is full, or an ICMP error came back: lost, as on any network
             self._not_forwarded(size)
@@ -226,7 +221,7 @@ class RtpPort:
     def _receive_from(self, now: float) -> bool:
         """Not connected yet: anybody may have sent this."""
         try:
-            size, origin = self._socket.recvfrom_into(_buffer)
+            size, origin = self._socket.recvfrom_into(buffer)
         except OSError:
             return False
         source = origin[:2]
@@ -240,9 +235,9 @@ class RtpPort:
         return True
 
     def _latch(self, source: Address, size: int, now: float) -> bool:
-        if not HEADER_SIZE <= size <= _LARGEST or _buffer[0] & 0xC0 != 0x80:
+        if not HEADER_SIZE <= size <= LARGEST or buffer[0] & 0xC0 != 0x80:
             return False
-        if _buffer[1] & 0x7F not in self._payload_types:
+        if buffer[1] & 0x7F not in self._payload_types:
             return False
         signalled = self._signalled
         if source == signalled:
@@ -290,7 +285,7 @@ class RtpPort:
         # What strangers sent before is still queued and would be read as the leg's.
         for _ in range(_MOST_WAITING):
             try:
-                size, origin = self._socket.recvfrom_into(_buffer)
+                size, origin = self._socket.recvfrom_into(buffer)
             except BlockingIOError:
                 return
             except OSError:
@@ -308,7 +303,7 @@ class RtpPort:
         """Sound from before the answer must not come late."""
         for _ in range(_MOST_WAITING):
             try:
-                self._receive_into(_buffer)
+                self._receive_into(buffer)
             except BlockingIOError:
                 return
             except OSError:
@@ -417,111 +412,3 @@ def _both(take: Output, output: Output | None) -> Output:
         output(packet)
 
     return forward
-
-
-class RtcpPort:
-    """Takes one leg's RTCP and hands it on; let in is who may be the leg's RTP, at any port.
-
-    A few packets a minute: never connected, each is looked at.
-    """
-
-    __slots__ = (
-        "_peer",
-        "_peer_name",
-        "_readiness",
-        "_rtp",
-        "_signalled",
-        "_silent",
-        "_socket",
-        "_source",
-        "_waits",
-        "_watched",
-        "dropped",
-        "received",
-        "sent",
-    )
-
-    def __init__(self, opened: socket.socket, readiness: Readiness, rtp: RtpPort) -> None:
-        self._socket = opened
-        self._readiness = readiness
-        self._rtp = rtp
-        self._watched = False
-        self._peer: RtcpPort | None = None
-        self._waits = False
-        self._peer_name: str | None = None
-        self._signalled: Address | None = None
-        self._source: Address | None = None
-        self._silent = False
-        self.received = 0
-        self.sent = 0
-        self.dropped = 0
-
-    def agree(self, plan: LegPlan) -> None:
-        """What the last answer says of this leg; opens the port if need be."""
-        remote = plan.remote_rtcp
-        if plan.peer != self._peer_name or (remote is not None and remote != self._signalled):
-            self._peer_name = plan.peer
-            self._signalled = remote
-            self._source = None
-        # RFC 3264 section 8.4: no RTCP either goes to 0.0.0.0
-        self._silent = remote is None and not plan.may_send
-        if not self._watched:
-            self._watched = True
-            self._readiness.watch(self._socket.fileno(), self._receive)
-
-    def suspend(self) -> None:
-        """No description in force has this stream."""
-        self._peer = None
-        if self._watched:
-            self._watched = False
-            self._readiness.rest(self._socket)
-
-    def forward_to(self, peer: "RtcpPort | None", waits: bool = False) -> None:
-        """From now on the leg's reports go to ``peer``'s leg; see ``RtpPort.forward_to``."""
-        self._peer = peer
-        self._waits = waits
-
-    def _receive(self, now: float) -> bool:
-        try:
-            size, origin = self._socket.recvfrom_into(_buffer)
-        except OSError:
-            return False
-        if not _is_rtcp(size) or not self._is_from_leg(origin[:2]):
-            self.dropped += 1
-            return True
-        self.received += 1
-        if self._peer is None:
-            self.dropped += not self._waits
-        elif not self._peer._send(size):
-            self.dropped += 1
-        return True
-
-    def _is_from_leg(self, source: Address) -> bool:
-        if self._source is not None:
-            return source == self._source
-        rtp = self._rtp.source
-        if source != self._signalled and (rtp is None or source[0] != rtp[0]):
-            return False
-        self._source = source
-        return True
-
-    def _send(self, size: int) -> bool:
-        target = self._source or self._signalled
-        if target is None or self._silent:
-            return False
-        try:
-            self._socket.sendto(_slices[size], target)
-        except OSError:
-            return False
-        self.sent += 1
-        return True
-
-
-def _is_rtcp(size: int) -> bool:
-    """RFC 3550 appendix A.2: version 2, begins with a report, whole 32-bit words."""
-    return (
-        _RTCP_HEADER_SIZE <= size <= _LARGEST
-        and size % 4 == 0
-        and _buffer[0] & 0xE0 == 0x80
-        and _buffer[1] in (200, 201)
-    )
