@@ -5,12 +5,13 @@ Rows are numbered from 1 in the order of the journal. A file that cannot be read
 under another name, and what can be read of it goes on in a new one.
 """
 
+import contextlib
 import json
+import shutil
 import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
@@ -128,6 +129,7 @@ class Spool:
         run("PRAGMA locking_mode=EXCLUSIVE")
         run("PRAGMA journal_mode=WAL")
         run("PRAGMA synchronous=FULL")
+        run("PRAGMA secure_delete=ON")  # delivered telephone numbers shall not lie about in here
         run("BEGIN EXCLUSIVE")
         try:
             (application,) = run("PRAGMA application_id").fetchone()
@@ -162,12 +164,16 @@ class Spool:
         pieces = -(-wanted // _PIECE)
         if free > wanted - _PIECE:
             pieces = min(pieces, 1)  # of pages that are free already: the log begins anew with each start
-        try:
+        # No room, then without. Rows with these numbers are reserve, too.
+        with contextlib.suppress(sqlite3.OperationalError):
             for number in range(pieces):
-                run("INSERT INTO rejected VALUES (?, '', zeroblob(?))", (-1 - number, _PIECE))
-        except sqlite3.OperationalError:
-            pass  # no room: then without
-        run("DELETE FROM rejected WHERE id < 0")
+                if shutil.disk_usage(self.path.parent).free < 3 * _PIECE:
+                    break
+                run("INSERT OR IGNORE INTO rejected VALUES (?, '', zeroblob(?))", (-1 - number, _PIECE))
+                run("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            for number in range(pieces):
+                run("DELETE FROM rejected WHERE id = ?", (-1 - number,))
+                run("PRAGMA wal_checkpoint(RESTART)").fetchone()
 
     def _measure(self) -> int:
         run = self._connection.execute
@@ -180,7 +186,7 @@ class Spool:
         """Bytes in use, of the last time that something was written."""
         return self._size
 
-    @contextmanager
+    @contextlib.contextmanager
     def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
         with self._lock:
             run = self._connection.execute

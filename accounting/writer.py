@@ -55,7 +55,7 @@ class JournalWriter:
 
     ``on_problem(problem, error)`` is called once for each change of state, in any thread; it must not raise:
 
-    - "unavailable": the database refuses, or has not answered for 3 s; "available": it is back;
+    - "unavailable": the database refuses, or does not answer for ``patience`` seconds; "available": it is back;
     - "spooling": records pile up because of it; "drained": they have been delivered;
     - "spool_unavailable": the spool cannot be written, records go straight to the database; "spool_available";
       "spool_damaged": it cannot be read back, and a start of the server must mend it;
@@ -80,11 +80,13 @@ class JournalWriter:
         refuse: bool = True,
         on_durable: Callable[[float], None] | None = None,
         delivery_interval: float = DELIVERY_INTERVAL,
+        patience: float = PATIENCE,
         clock: Callable[[], float] = time.monotonic,
         start: bool = True,
     ) -> None:
         self._gathering = gathering
         self._delivery_interval = delivery_interval
+        self._patience = patience
         self._max_pending = max_pending
         self._on_problem = _ignore if on_problem is None else on_problem
         self._on_durable = on_durable
@@ -125,11 +127,11 @@ class JournalWriter:
         self._wake_spooler = threading.Event()
         self._wake_deliverer = threading.Event()
         self._spooler_idle = False
-        self._threads: list[threading.Thread] = []
+        self.threads: list[threading.Thread] = []
         if start:
             loops = [self._run_deliverer] if spool is None else [self._run_spooler, self._run_deliverer]
-            self._threads = [threading.Thread(target=loop, name="journal", daemon=True) for loop in loops]
-            for thread in self._threads:
+            self.threads = [threading.Thread(target=loop, name="journal", daemon=True) for loop in loops]
+            for thread in self.threads:
                 thread.start()
 
     # -- what others see ---------------------------------------------------------------------------------
@@ -188,9 +190,9 @@ class JournalWriter:
         self._closing.set()
         self._wake_spooler.set()
         self._wake_deliverer.set()
-        if self._threads:
+        if self.threads:
             end = time.monotonic() + timeout
-            for thread in self._threads:
+            for thread in self.threads:
                 thread.join(max(0.0, end - time.monotonic()))
             self._abandoned.set()
         else:
@@ -369,22 +371,22 @@ class JournalWriter:
 
     def _judge_database(self, now: float) -> None:
         began, error = self._delivery.began, self._delivery.error
-        if error is None and began is not None and now - began > PATIENCE:
-            error = TimeoutError(f"the database has not answered for {PATIENCE:.0f} s")
+        if error is None and began is not None and now - began > self._patience:
+            error = TimeoutError(f"the database has not answered for {self._patience:g} s")
         if (error is None) != self.database_available:
             self.database_available = error is None
             self._on_problem("available" if error is None else "unavailable", error)
 
     def _judge_spool(self, now: float, backlog: Backlog) -> None:
         began, error = self._spool_began, self._spool_error
-        self._spool_stuck = began is not None and now - began > PATIENCE
+        self._spool_stuck = began is not None and now - began > self._patience
         if self._spool_stuck and error is None:
-            error = TimeoutError(f"the disk of the spool has not answered for {PATIENCE:.0f} s")
+            error = TimeoutError(f"the disk of the spool has not answered for {self._patience:g} s")
         if (error is not None) != self.spool_failed:
             self.spool_failed = error is not None
             self._on_problem("spool_unavailable" if self.spool_failed else "spool_available", error)
         oldest = backlog.oldest_at
-        late = oldest is not None and now - oldest > self._delivery_interval + PATIENCE
+        late = oldest is not None and now - oldest > self._delivery_interval + self._patience
         if not self.spooling and self.spooled and (late or not self.database_available):
             self.spooling = True
             self._on_problem("spooling", None)
