@@ -2,7 +2,7 @@
 
 import typer
 
-from b2bua.cli import business, journal, money, phone, server
+from b2bua.cli import business, forwarding, journal, money, phone, server
 
 app = typer.Typer(
     help="The exchange of a telephone answering service: takes forwarded calls from a carrier's trunk, rings the "
@@ -16,6 +16,7 @@ app.command("check")(server.check)
 app.command("explain")(business.explain_call)
 app.command("import")(business.import_file)
 app.command("export")(business.export_file)
+app.command("forwarding")(forwarding.forwarding)
 app.command("calls")(money.list_calls)
 app.command("statement")(money.make_statement)
 app.add_typer(journal.accounting, name="accounting")
