@@ -67,6 +67,7 @@ class Placed:
     """One call as the carrier saw it; times in seconds, 0 = never."""
 
     number: str
+    caller: str = ""
     session: Session | None = None
     answered_at: float = 0.0
     ended_at: float = 0.0
@@ -140,13 +141,13 @@ class Carrier(Party):
 
     def call(self, number: str) -> None:
         chance = self.world.random
-        placed = Placed(number)
+        placed = Placed(number, f"+49401{len(self.placed):06d}")
         self.placed.append(placed)
         body = SDP if chance.random() < 0.9 else b""
         placed.session = self.endpoint.invite(
             f"sip:{number}@198.51.100.1",
             Hop("udp", *EXCHANGE, "main"),
-            "<sip:+4940123456@carrier.example>",
+            f"<sip:{placed.caller}@carrier.example>",
             f"<sip:{number}@198.51.100.1>",
             body,
             self.world.now,
@@ -280,6 +281,8 @@ class World:
         self.weather = weather or Weather()
         self.now = 1000.0
         self.journal: list[Item] = []
+        #: when each record was taken, seconds
+        self.taken_at: list[float] = []
         self.datagrams = 0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = 0
@@ -309,7 +312,7 @@ class World:
         floor = Floor()
         metrics = Metrics()
         controller = CallController(
-            endpoint, self.media, floor, Ledger(self.journal.append, WALL_ANCHOR_NS, "run"),
+            endpoint, self.media, floor, Ledger(self.take, WALL_ANCHOR_NS, "run"),
             Phones(registrar, {"udp": "main"}), Presentation("{customer}", {}, "service.example"), metrics,
         )  # fmt: skip
         trunks = Trunks([Trunk("carrier", ("192.0.2.0/24",))])
@@ -318,6 +321,11 @@ class World:
         exchange = Exchange(endpoint, admission, controller, floor, self.media, registrar)
         exchange.use(self.directory, self.at)
         return exchange
+
+    def take(self, item: Item) -> None:
+        """The exchange writes a record."""
+        self.journal.append(item)
+        self.taken_at.append(self.now)
 
     # -- the clock and the network -----------------------------------------------------------------------
 
