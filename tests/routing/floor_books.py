@@ -339,7 +339,7 @@ class Books:
         for call in [*self.seeking, *set(self.talking.values())]:
             self.leave(call)
         self.wait(10_000)
-        assert self.ringing == self.talking == self.wrap_up == {}
+        assert [*self.ringing, *self.talking, *self.wrap_up] == []
         assert self.floor.next_deadline() is None
         assert not self.floor._talks
         assert not self.floor._queued
