@@ -21,8 +21,10 @@ from b2bua.sip.events import InviteReceived, RequestReceived
 from b2bua.sip.identity import CallerIdentity, caller_identity
 from b2bua.sip.message import Request
 from b2bua.trunk import RateLimit, Trunk, Trunks, dialled_text
+from routing.conditions import ANONYMOUS_CALLER, UNCONDITIONAL
 from routing.directory import Directory, Expired, Found
 from routing.numbers import NumberReader
+from routing.plan import Refusal
 
 log = structlog.get_logger("b2bua.admission")
 
@@ -142,12 +144,21 @@ class Admission:
             )  # fmt: skip
             event.session.refuse(404, at / 1e9)
             return
-        summary = CallSummary(
-            origin, trunk, dialled_text(dialled)[:64], found.number, identity, read_forwarding(event.request), at
-        )
+        forwarding = read_forwarding(event.request)
+        contract = found.contract
+        if contract.conditions is not UNCONDITIONAL:
+            kind = forwarding.kind if forwarding is not None else ""
+            effective = contract.effective(wall, _caller(identity, reader), kind)
+            if isinstance(effective.refused, Refusal):
+                self._metrics.call_refused("caller_blocked")
+                log.info("caller_blocked", origin=origin, contract=contract.id, caller=identity.user[:64])
+                event.session.refuse(effective.refused.status, at / 1e9)
+                return
+            contract = contract.under(effective)
+        summary = CallSummary(origin, trunk, dialled_text(dialled)[:64], found.number, identity, forwarding, at)
         if trunk is not None:
             trunk.calls += 1
-        self._controller.begin(event.session, found.contract, summary, at)
+        self._controller.begin(event.session, contract, summary, at)
 
     # -- REGISTER ----------------------------------------------------------------------------------------
 
@@ -189,3 +200,11 @@ class Admission:
             log.warning("wrong_credentials", method=method, source=host)
         elif verified.verdict is Verdict.MISSING:
             self._metrics.call_refused("challenged")
+
+
+def _caller(identity: CallerIdentity, reader: NumberReader) -> str:
+    """The caller as a contract's conditions name callers; "" for what is no number."""
+    if identity.anonymous or not identity.user:
+        return ANONYMOUS_CALLER
+    # a name of one of our agents is no number, and a number of a carrier's caller is written by the trunk's rules
+    return reader.read(identity.user) or ""

@@ -1,12 +1,13 @@
 """The values of the business: contracts, agents and their endpoints, groups. Immutable; calls keep them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Literal
 
-from routing.plan import LOWEST_LEVEL, Destination, NextStep, Overflow, Refusal, Step, StepKind
+from routing.conditions import HIGHEST_PRIORITY, UNCONDITIONAL, Conditions, Effective, effective
+from routing.plan import LOWEST_LEVEL, Announce, Destination, NextStep, Overflow, Refusal, Step, StepKind
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _NO_EXITS: Mapping[str, Overflow] = MappingProxyType({})
@@ -113,7 +114,8 @@ class Contract:
     ``tariff`` is the name of a tariff; accounting knows what it means. ``overflow`` is where a caller goes when
     the plan is used up, None if the caller is told ``if_nobody``. ``wrap_up_seconds`` is an agent's time for
     after-call work, unless the agent has an own one. ``whisper`` is a sound that the agent hears before the
-    caller is joined.
+    caller is joined. ``colour`` (``#rrggbb``) is for the agent's screen. ``conditions`` say what is otherwise at some
+    hours or for some callers.
     """
 
     id: str
@@ -131,6 +133,35 @@ class Contract:
     overflow: Destination | None = None
     wrap_up_seconds: int = 0
     whisper: str = ""
+    colour: str = ""
+    conditions: Conditions = UNCONDITIONAL
+
+    def effective(self, moment: datetime, caller: str = "", forwarding_kind: str = "") -> Effective:
+        """What holds for one call at an aware datetime.
+
+        ``caller`` is a number in E.164, ``anonymous``, or "" if unknown; ``forwarding_kind`` is "" for none.
+        """
+        own = Effective(self.greeting, self.plan, self.if_nobody, self.overflow)
+        if self.conditions is UNCONDITIONAL:
+            return own
+        return effective(self.conditions, own, moment, caller, forwarding_kind)
+
+    def under(self, effective: Effective) -> "Contract":
+        """This contract as it is for one call: the same but for greeting, plan, ways out and priority."""
+        if self.conditions is UNCONDITIONAL:
+            return self
+        if isinstance(effective.refused, Announce):
+            # nobody rings and nobody is greeted
+            return replace(self, plan=(), overflow=effective.refused, waiting=_NO_WAITING_RULES)
+        priority = min(self.waiting.priority + effective.priority, HIGHEST_PRIORITY)
+        return replace(
+            self,
+            greeting=effective.greeting,
+            plan=effective.plan,
+            if_nobody=effective.if_nobody,
+            overflow=effective.overflow,
+            waiting=self.waiting if priority == self.waiting.priority else replace(self.waiting, priority=priority),
+        )
 
 
 @dataclass(frozen=True, slots=True)
