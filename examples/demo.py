@@ -21,8 +21,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from accounting.month import Month
 from accounting.records import CallRecord
-from accounting.statement import Month, Statement, statement
+from accounting.statement import Statement, statement
 from accounting.store import open_engine, read_calls, read_tariffs
 from b2bua.cli.money import calls_table, statement_table
 from b2bua.phone.audio import tone_frames

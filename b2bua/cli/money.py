@@ -13,8 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from accounting.month import Month
 from accounting.records import CallRecord
-from accounting.statement import Month, Statement, StatementError, statement, to_csv, to_json
+from accounting.statement import Statement, StatementError, statement, to_csv, to_json
 from accounting.store import read_calls, read_tariffs
 from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, configuration, database, give_up
 

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Engine
 
 from accounting.journal import CallEnded, Segment
+from accounting.month import BERLIN, Month
 from accounting.records import CallRecord
-from accounting.statement import BERLIN, Month, Statement, StatementError, statement, to_csv, to_json
+from accounting.statement import Statement, StatementError, statement, to_csv, to_json
 from accounting.store import read_calls, read_tariffs, replace_tariffs, write_batch
 from accounting.tariff import Increment, Tariff
 from tests.accounting.ledger import SECOND, HandLedger, call_ended
