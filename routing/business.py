@@ -22,6 +22,7 @@ from routing.business_schema import (
     BusinessFile,
     ContractTable,
     EndpointTable,
+    StepTable,
     in_words,
     time_zone,
 )
@@ -161,13 +162,15 @@ def _spoken(place: Path) -> str:
     return f"{spoken}: " if spoken else ""
 
 
+def step_of(table: StepTable, groups: Mapping[str, Group]) -> Step:
+    """A step of a plan, with the agents that it stands for."""
+    # one of them is there, by the checks
+    kind: StepKind = "group" if table.agent is None else "agent"
+    target = table.agent or table.group or ""
+    return Step(kind, target, table.strategy, table.ring_seconds, agents_of(kind, target, groups))
+
+
 def _contract(table: ContractTable, groups: Mapping[str, Group]) -> Contract:
-    steps = []
-    for step in table.plan:
-        # one of them is there, by the checks
-        kind: StepKind = "group" if step.agent is None else "agent"
-        target = step.agent or step.group or ""
-        steps.append(Step(kind, target, step.strategy, step.ring_seconds, agents_of(kind, target, groups)))
     return Contract(
         id=table.id,
         customer=table.customer,
@@ -178,7 +181,7 @@ def _contract(table: ContractTable, groups: Mapping[str, Group]) -> Contract:
             ContractNumber(held.number, Validity(held.valid_from, held.valid_until)) for held in table.target_numbers
         ),
         validity=Validity(table.valid_from, table.valid_until),
-        plan=tuple(steps),
+        plan=tuple(step_of(step, groups) for step in table.plan),
         if_nobody=Refusal(table.if_nobody.status),
         tariff=table.tariff,
         presentation=Presentation(table.presentation.display_name, dict(table.presentation.headers)),
@@ -268,7 +271,7 @@ def _contract_lines(contract: Contract, zone: ZoneInfo) -> list[str]:
         pair("language", contract.language),
         *(pair(key, value) for key, value in _validity_value(contract.validity, zone).items()),
         rows("target_numbers", [_number_value(held, zone) for held in contract.target_numbers]),
-        rows("plan", [_step_value(step) for step in contract.plan]),
+        rows("plan", [step_value(step) for step in contract.plan]),
         pair("if_nobody", {"status": contract.if_nobody.status}),
         pair("tariff", contract.tariff),
     ]
@@ -286,7 +289,8 @@ def _number_value(held: ContractNumber, zone: ZoneInfo) -> Value:
     return {"number": held.number, **_validity_value(held.validity, zone)}
 
 
-def _step_value(step: Step) -> Mapping[str, Value]:
+def step_value(step: Step) -> Mapping[str, Value]:
+    """A step as the file has it."""
     return {step.kind: step.target, "strategy": step.strategy, "ring_seconds": step.ring_seconds}
 
 
