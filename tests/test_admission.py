@@ -180,6 +180,18 @@ def test_a_trunk_is_free_again_when_its_calls_are_over() -> None:
         assert trunk.calls == 0
 
 
+def test_no_new_calls_while_records_cannot_be_kept() -> None:
+    desk = Desk()
+    desk.receive(invite(), CARRIER)
+    desk.admission.journal_full = True
+    refusal = only(desk.receive(invite("+49302000101"), CARRIER), 503)
+    assert refusal.get("Retry-After") == "5"
+    assert len(desk.exchange.controller.calls) == 1, "the call in progress goes on"
+    assert desk.metrics.refused == {"journal_full": 1}
+    desk.admission.journal_full = False
+    assert 503 not in names(desk.receive(invite("+49302000101"), CARRIER))
+
+
 def test_no_new_calls_while_draining() -> None:
     desk = Desk()
     desk.exchange.drain()
