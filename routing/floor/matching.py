@@ -121,9 +121,10 @@ class Matching(Working):
         return pool
 
     def _follow_directory(self, caller: CallerRecord, now: float) -> None:
-        """The directory has got to know the group that the caller waits for: its agents count, not the plan's."""
+        """The directory may have got to know the group that the caller waits for: its agents count, not the plan's.
+        Or it knows the group no longer, and the other way round."""
         pool = caller.pool
-        if pool is None or self._pools.named(caller.current) in (None, pool):
+        if pool is None or self._pool_of(caller.current, now) is pool:
             return
         self._stand_no_more(caller)
         pool.leave_line(caller)

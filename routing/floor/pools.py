@@ -217,7 +217,8 @@ class Pools:
             changed.update((agent.id, agent) for agent in (*gone, *new))
             if gone:
                 shrunk.append(pool)
-            if key not in wanted and not pool.users:
+            if key not in wanted:
+                # who waits there is sent on by whoever asked for this
                 del self._named[key]
         return list(changed.values()), shrunk
 
