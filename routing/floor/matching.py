@@ -27,10 +27,11 @@ class Matching(Working):
                     self._seek(caller, now)
 
     def _give_away(self, now: float) -> None:
-        held: list[AgentRecord] = []
-        ring_all: list[CallerRecord] = []
-        while self._freed or ring_all:
+        """Give each who came free to the caller who is first for them; the others are then known to be free."""
+        while self._freed:
             freed, self._freed = self._freed, []
+            held: list[AgentRecord] = []
+            first: CallerRecord | None = None
             for agent in freed:
                 if not agent.free:
                     continue
@@ -43,15 +44,13 @@ class Matching(Working):
                     for member in agent.memberships:
                         member.pool.rank(member)
                 if caller is not None:
-                    # all who came free shall ring for this caller; who then does not, may serve another
                     held.append(agent)
-                    ring_all.append(caller)
-            for caller in sorted(ring_all, key=_in_order):
-                if caller.waiting:
-                    self._seek(caller, now)
-            ring_all.clear()
-            self._freed += [agent for agent in held if agent.free]
-            held.clear()
+                    if first is None or _in_order(caller) < _in_order(first):
+                        first = caller
+            if first is not None:
+                # all who came free shall ring for this caller; who then does not is given to the next
+                self._seek(first, now)
+                self._freed += [agent for agent in held if agent.free]
 
     def _seek(self, caller: CallerRecord, now: float) -> None:
         """Go on through the plan until somebody rings, the caller may wait, or the plan is used up."""
