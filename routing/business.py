@@ -7,7 +7,7 @@ export holds.
 
 import hashlib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from routing.business_checks import findings
+from routing.business_conditions import conditions_of, conditions_value
 from routing.business_schema import (
     DEFAULT_TIME_ZONE,
     AgentTable,
@@ -126,7 +127,7 @@ def read_business(text: str, file: str, realm: str) -> Business:
     groups = tuple(Group(table.id, table.name, tuple(table.members)) for table in tables.groups)
     by_id = {group.id: group for group in groups}
     return Business(
-        contracts=tuple(_contract(table, by_id) for table in tables.contracts),
+        contracts=tuple(_contract(table, by_id, zone.key) for table in tables.contracts),
         agents=tuple(_agent(table, realm) for table in tables.agents),
         groups=groups,
         tariffs=tuple(
@@ -157,8 +158,9 @@ def _spoken(place: Path) -> str:
     for part in place:
         if isinstance(part, int):
             spoken += f"[{part + 1}]"
-        else:
-            spoken += f".{part}" if spoken else str(part)
+        elif part != "[key]":
+            # pydantic's word for a key that is wrong itself
+            spoken += f".{part}" if spoken else part
     return f"{spoken}: " if spoken else ""
 
 
@@ -170,7 +172,7 @@ def step_of(table: StepTable, groups: Mapping[str, Group]) -> Step:
     return Step(kind, target, table.strategy, table.ring_seconds, agents_of(kind, target, groups))
 
 
-def _contract(table: ContractTable, groups: Mapping[str, Group]) -> Contract:
+def _contract(table: ContractTable, groups: Mapping[str, Group], zone: str) -> Contract:
     return Contract(
         id=table.id,
         customer=table.customer,
@@ -185,6 +187,8 @@ def _contract(table: ContractTable, groups: Mapping[str, Group]) -> Contract:
         if_nobody=Refusal(table.if_nobody.status),
         tariff=table.tariff,
         presentation=Presentation(table.presentation.display_name, dict(table.presentation.headers)),
+        colour=table.colour or "",
+        conditions=conditions_of(table, zone, lambda step: step_of(step, groups)),
     )
 
 
@@ -280,7 +284,24 @@ def _contract_lines(contract: Contract, zone: ZoneInfo) -> list[str]:
         shown["display_name"] = contract.presentation.display_name
     if contract.presentation.headers:
         shown["headers"] = dict(contract.presentation.headers)
-    return [*lines, pair("presentation", shown)] if shown else lines
+    if shown:
+        lines.append(pair("presentation", shown))
+    if contract.colour:
+        lines.append(pair("colour", contract.colour))
+    return [*lines, *_condition_lines(contract)]
+
+
+def _condition_lines(contract: Contract) -> Iterator[str]:
+    value = conditions_value(contract.conditions, step_value)
+    variants = value.pop("variants", [])
+    for key, item in value.items():
+        yield rows(key, item) if isinstance(item, list) else pair(key, item)
+    assert isinstance(variants, list)
+    for variant in variants:
+        # tables of their own, after all keys of the contract itself
+        yield "\n[[contracts.variants]]"
+        for key, item in variant.items():
+            yield rows(key, item) if isinstance(item, list) else pair(key, item)
 
 
 def _number_value(held: ContractNumber, zone: ZoneInfo) -> Value:

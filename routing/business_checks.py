@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from routing.business_condition_checks import condition_findings
 from routing.contract import Validity
 from routing.numbers import target_number
 from routing.toml_lines import Path
@@ -27,6 +28,7 @@ def findings(document: _Table, zone: ZoneInfo, line_of: Callable[[Path], int]) -
     tariffs = _names(document, "tariffs", "name")
     for at, contract in _tables(document, "contracts"):
         yield from _contract(at, contract, agents, groups, tariffs)
+        yield from condition_findings(at, contract)
     for at, group in _tables(document, "groups"):
         yield from _members(at, group, agents)
     yield from _endpoints(document, line_of)
@@ -82,7 +84,12 @@ def _contract(at: Path, contract: _Table, agents: set[str], groups: set[str], ta
     tariff = contract.get("tariff")
     if isinstance(tariff, str) and tariff not in tariffs:
         yield (*at, "tariff"), _unknown("tariff", tariff, tariffs)
-    for place, step in _tables(contract, "plan", at):
+    for place, planned in ((at, contract), *_tables(contract, "variants", at)):
+        yield from _plan(place, planned, agents, groups)
+
+
+def _plan(at: Path, planned: _Table, agents: set[str], groups: set[str]) -> Iterator[Finding]:
+    for place, step in _tables(planned, "plan", at):
         agent, group = step.get("agent"), step.get("group")
         if ("agent" in step) == ("group" in step):
             yield place, "a step names either an agent or a group"

@@ -21,7 +21,10 @@ from pydantic import (
     ValidationInfo,
 )
 
+from routing.conditions import ANONYMOUS_CALLER, HIGHEST_PRIORITY
 from routing.contract import PLACEHOLDERS
+from routing.forwarding import ForwardingKind
+from routing.hours import STATES, parse_rule
 from routing.numbers import target_number
 from routing.plan import LONGEST_RING_SECONDS, REFUSALS, SHORTEST_RING_SECONDS, Strategy
 
@@ -38,6 +41,8 @@ _CONTACT = re.compile(
     re.ASCII,
 )
 _PRICE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
+_CALLER = re.compile(r"\+[1-9][0-9]{0,14}\*?", re.ASCII)
+_SEPARATORS = str.maketrans("", "", "-.()/ ")
 _INCREMENT = re.compile(r"[1-9][0-9]{0,4}/[1-9][0-9]{0,4}", re.ASCII)
 
 
@@ -153,6 +158,30 @@ def _status(value: int) -> int:
     return value
 
 
+def _rule(value: str) -> str:
+    return str(parse_rule(value))
+
+
+def _state(value: str) -> str:
+    if value not in STATES:
+        raise ValueError(f"{value!r} is no German state; there are {', '.join(STATES)}")
+    return value
+
+
+def _caller(value: str) -> str:
+    pattern = value.translate(_SEPARATORS)
+    if not _CALLER.fullmatch(pattern):
+        raise ValueError(
+            f"{value!r} is no caller: write the number international, such as +491713920012, "
+            "or its beginning, such as +4990*"
+        )
+    return pattern
+
+
+def _caller_or_anonymous(value: str) -> str:
+    return value if value == ANONYMOUS_CALLER else _caller(value)
+
+
 def _as_table(value: object) -> object:
     return {"number": value} if isinstance(value, str) else value
 
@@ -163,6 +192,10 @@ Prose = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_pro
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 Template = Annotated[str, StringConstraints(max_length=500), AfterValidator(_template)]
 Price = Annotated[Decimal, BeforeValidator(_price)]
+HoursRule = Annotated[str, StringConstraints(max_length=200), AfterValidator(_rule)]
+Zone = Annotated[str, AfterValidator(_time_zone)]
+#: Named as in the sound library: a path below its folder without the ending.
+Sound = Annotated[str, StringConstraints(max_length=128, pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\z")]
 
 
 class _Table(BaseModel):
@@ -200,7 +233,45 @@ class PresentationTable(_Table):
     headers: Annotated[dict[str, str], Field(max_length=16), AfterValidator(_headers)] = {}
 
 
-class ContractTable(_Table):
+class VariantTable(_Table):
+    """One of ``[[contracts.variants]]``: what is otherwise at some hours, or for some callers."""
+
+    name: Name
+    when: list[HoursRule] = Field(default=[], max_length=1000)
+    greeting: Prose = ""
+    greetings: dict[ForwardingKind, Prose] = {}
+    plan: list[StepTable] | None = Field(default=None, max_length=100)
+    if_nobody: RefusalTable | None = None
+
+
+class VipTable(_Table):
+    """A caller, or the beginning of a number, with what it is given."""
+
+    number: Annotated[str, StringConstraints(max_length=64), AfterValidator(_caller)]
+    priority: int = Field(default=0, ge=0, le=HIGHEST_PRIORITY)
+    variant: Name | None = None
+
+
+class BlockedTable(_Table):
+    """``"+4990*"``, or the same with an announcement instead of 603."""
+
+    number: Annotated[str, StringConstraints(max_length=64), AfterValidator(_caller_or_anonymous)]
+    announcement: Sound | None = None
+
+
+class ConditionsTable(_Table):
+    """What of a contract depends on hours, callers and kinds of forwarding."""
+
+    time_zone: Zone | None = None
+    public_holidays: Annotated[str, AfterValidator(_state)] | None = None
+    opening_hours: list[HoursRule] = Field(default=[], max_length=1000)
+    greetings: dict[ForwardingKind, Prose] = {}
+    variants: list[VariantTable] = Field(default=[], max_length=50)
+    vip_callers: list[VipTable] = Field(default=[], max_length=10_000)
+    blocked_callers: list[Annotated[BlockedTable, BeforeValidator(_as_table)]] = Field(default=[], max_length=10_000)
+
+
+class ContractTable(ConditionsTable):
     """One of ``[[contracts]]``."""
 
     id: Name
@@ -215,6 +286,7 @@ class ContractTable(_Table):
     if_nobody: RefusalTable = RefusalTable()
     tariff: Name
     presentation: PresentationTable = PresentationTable()
+    colour: str | None = Field(default=None, pattern=r"^#[0-9A-Fa-f]{6}\z")
 
 
 class EndpointTable(_Table):
@@ -258,7 +330,7 @@ class TariffTable(_Table):
 class BusinessFile(_Table):
     """The whole file. ``time_zone`` is where its dates, and times without an offset, are meant."""
 
-    time_zone: Annotated[str, AfterValidator(_time_zone)] = DEFAULT_TIME_ZONE
+    time_zone: Zone = DEFAULT_TIME_ZONE
     contracts: list[ContractTable] = []
     agents: list[AgentTable] = []
     groups: list[GroupTable] = []
@@ -283,6 +355,8 @@ def in_words(error: Mapping[str, Any]) -> str:
     kind = error["type"]
     if kind == "string_pattern_mismatch" and str(error["loc"][-1]).startswith("ha1_"):
         return "must be lower-case hexadecimal: 32 digits for MD5, 64 for SHA-256"
+    if kind == "string_pattern_mismatch" and error["loc"][-1] == "colour":
+        return 'must be a colour such as "#1e6fba"'
     if kind == "too_short":
         return "must not be empty"
     message: str = error["msg"]

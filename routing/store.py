@@ -29,7 +29,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from routing.business import Business, TariffData
+from routing.business import Business, TariffData, step_of, step_value
+from routing.business_conditions import conditions_of, conditions_value
+from routing.business_schema import DEFAULT_TIME_ZONE, ConditionsTable
+from routing.conditions import UNCONDITIONAL, Conditions
 from routing.contract import (
     Agent,
     Contract,
@@ -97,6 +100,9 @@ contracts = Table(
     Column("tariff", _Text, nullable=False),
     Column("display_name", _Text, nullable=False),
     Column("headers", _Text, nullable=False),
+    Column("colour", String(7), nullable=False, server_default=""),
+    # JSON: what of the contract depends on hours, callers and kinds of forwarding, as in the business file
+    Column("conditions", _Text, nullable=False, server_default="{}"),
 )
 
 target_numbers = Table(
@@ -256,6 +262,8 @@ def _contract_row(position: int, contract: Contract) -> dict[str, object]:
         "tariff": contract.tariff,
         "display_name": contract.presentation.display_name,
         "headers": json.dumps(dict(contract.presentation.headers)),
+        "colour": contract.colour,
+        "conditions": json.dumps(conditions_value(contract.conditions, step_value), ensure_ascii=False),
     }
 
 
@@ -367,4 +375,13 @@ def _contract(row: Row[Any], numbers: list[Row[Any]], steps: list[Row[Any]], by_
         if_nobody=Refusal(row.refusal_status),
         tariff=row.tariff,
         presentation=Presentation(row.display_name, json.loads(row.headers)),
+        colour=row.colour,
+        conditions=_conditions(row.conditions, by_id),
     )
+
+
+def _conditions(written: str, by_id: Mapping[str, Group]) -> Conditions:
+    if written == "{}":
+        return UNCONDITIONAL
+    table = ConditionsTable.model_validate_json(written)
+    return conditions_of(table, DEFAULT_TIME_ZONE, lambda step: step_of(step, by_id))
