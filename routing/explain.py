@@ -308,6 +308,7 @@ def _rendered_plan(explanation: Explanation) -> Iterator[str]:
         step = item.step
         each = " each" if step.strategy != "ring_all" and len(item.agents) > 1 else ""
         least = f" from level {step.level}" if step.kind == "skill" else ""
+        least += "".join(f", after {wider.after_seconds} s from {wider.level}" for wider in step.widening)
         manner = f", {_MANNERS[step.strategy]}" if step.kind != "agent" else ""
         waits = f", waits up to {step.patience_seconds} s" if step.patience_seconds else ""
         yield f"  {position}. {step.kind} {_line(step.target)}{least}{manner}, {step.ring_seconds} s{each}{waits}"

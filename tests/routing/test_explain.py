@@ -12,7 +12,7 @@ from routing.contract import Agent, Contract, ContractNumber, Validity
 from routing.directory import Directory
 from routing.explain import Explanation, Reason, explain, render
 from routing.numbers import NumberReader
-from routing.plan import Step
+from routing.plan import Step, Voicemail, Widening
 
 BERLIN = ZoneInfo("Europe/Berlin")
 AT = datetime(2026, 10, 1, 12, tzinfo=BERLIN)
@@ -172,3 +172,18 @@ def test_customer_data_cannot_write_to_the_terminal(directory: Directory) -> Non
     evil = replace(directory.contracts["elektro-sommer"], customer="E\x1b[31m", greeting="a\r\x07b\nc")
     text = render(explain(Directory([evil]), NumberReader(), "+49302000101", AT))
     assert text.replace("\n", "").isprintable()
+
+
+def test_a_plan_in_which_callers_wait_is_told_with_levels_patience_and_overflow() -> None:
+    steps = (
+        Step("skill", "law", "longest_idle", 15, ("anna", "ben"), 4, 60, (Widening(20, 2),)),
+        Step("group", "office", "round_robin", 20, ("anna",)),
+    )
+    agents = [Agent("anna", "Anna", skills={"law": 5}), Agent("ben", "Ben", skills={"law": 2})]
+    contract = Contract(
+        "k", "Kanzlei", target_numbers=(ContractNumber("+4930111"),), plan=steps, overflow=Voicemail("kanzlei")
+    )
+    text = render(explain(Directory([contract], agents), NumberReader(), "+4930111", AT))
+    assert "1. skill law from level 4, after 20 s from 2, longest idle first, 15 s each, waits up to 60 s\n" in text
+    assert "2. group office, in turn, 20 s\n" in text
+    assert "  then voicemail kanzlei\n" in text
