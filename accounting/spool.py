@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import threading
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
@@ -110,8 +111,9 @@ class Spool:
         try:
             self._names = self._prepare()
             self.reserve(reserve)
-            row = self._connection.execute("SELECT coalesce(max(id), 0), coalesce(sum(count), 0) FROM batches")
-            self._last, self.records = row.fetchone()
+            rows = self._connection.execute("SELECT id, count, length(records) FROM batches ORDER BY id")
+            # Known in memory: each question to the file is another wait for the interpreter, beside the other thread.
+            self._groups: deque[tuple[int, int, int]] = deque(rows)
         except BaseException as error:
             self._connection.close()
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -120,8 +122,10 @@ class Spool:
             if isinstance(error, sqlite3.OperationalError):
                 raise SpoolError(f"the spool {path} cannot be used: {error}") from error
             raise
-        (self._page,) = self._connection.execute("PRAGMA page_size").fetchone()
-        self._size = self._measure()
+        self._last = self._groups[-1][0] if self._groups else 0
+        self.records = sum(count for _, count, _ in self._groups)
+        #: bytes that the records take
+        self.size = sum(size for _, _, size in self._groups)
 
     def _prepare(self) -> Mapping[str, Sequence[str]]:
         run = self._connection.execute
@@ -175,17 +179,6 @@ class Spool:
                 run("DELETE FROM rejected WHERE id = ?", (-1 - number,))
                 run("PRAGMA wal_checkpoint(RESTART)").fetchone()
 
-    def _measure(self) -> int:
-        run = self._connection.execute
-        pages: int = run("PRAGMA page_count").fetchone()[0] - run("PRAGMA freelist_count").fetchone()[0]
-        size: int = pages * self._page
-        return size
-
-    @property
-    def size(self) -> int:
-        """Bytes in use, of the last time that something was written."""
-        return self._size
-
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
         with self._lock:
@@ -204,20 +197,28 @@ class Spool:
         text = encode_items(items)
         number: int = self._last + 1
         with self._transaction() as run:
-            forgotten = _forget(run, delivered)
-            checksum = zlib.crc32(text)
-            run("INSERT INTO batches VALUES (?, ?, ?, ?)", (number, len(items), checksum, text))
-            self._size = self._measure()
+            if delivered:
+                run("DELETE FROM batches WHERE id <= ?", (delivered,))
+            run("INSERT INTO batches VALUES (?, ?, ?, ?)", (number, len(items), zlib.crc32(text), text))
         self._last = number
-        self.records += len(items) - forgotten
+        self._groups.append((number, len(items), len(text)))
+        self.records += len(items)
+        self.size += len(text)
+        self._note_forgotten(delivered)
         return number
 
     def forget(self, delivered: int) -> None:
         """The database has all groups up to this one."""
         with self._transaction() as run:
-            forgotten = _forget(run, delivered)
-            self._size = self._measure()
-        self.records -= forgotten
+            run("DELETE FROM batches WHERE id <= ?", (delivered,))
+        self._note_forgotten(delivered)
+
+    def _note_forgotten(self, delivered: int) -> None:
+        groups = self._groups
+        while groups and groups[0][0] <= delivered:
+            _, count, size = groups.popleft()
+            self.records -= count
+            self.size -= size
 
     def read(self, after: int, records: int) -> list[tuple[int, list[Item]]]:
         """Groups after that number, in order, until there are so many records; at least one if there is one.
@@ -253,14 +254,6 @@ class Spool:
         """Let go of the file."""
         with self._lock:
             self._connection.close()
-
-
-def _forget(run: Callable[..., sqlite3.Cursor], delivered: int) -> int:
-    if not delivered:
-        return 0
-    (forgotten,) = run("SELECT coalesce(sum(count), 0) FROM batches WHERE id <= ?", (delivered,)).fetchone()
-    run("DELETE FROM batches WHERE id <= ?", (delivered,))
-    return int(forgotten)
 
 
 # -- damage ----------------------------------------------------------------------------------------------

@@ -25,6 +25,9 @@ from accounting.spool import Spool, SpoolError
 GATHERING = 0.04
 #: Seconds between deliveries to the database: the fewer, the cheaper (docs/decisions/0004).
 DELIVERY_INTERVAL = 1.0
+#: For how long a thread that computes may keep the others from the interpreter, seconds, where a writer is at work:
+#: Python's 5 ms would be felt by calls and by the 50 ms above.
+SWITCH_INTERVAL = 0.001
 #: So long may database and spool take before they count as away, seconds.
 PATIENCE = 3.0
 
@@ -164,7 +167,7 @@ class JournalWriter:
 
     @property
     def spool_bytes(self) -> int:
-        """How much of the spool's file is in use."""
+        """Bytes that the records in the spool take."""
         return 0 if self._spool is None else self._spool.size
 
     # -- the event loop's side ---------------------------------------------------------------------------

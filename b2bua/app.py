@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from secrets import token_bytes
@@ -12,6 +13,7 @@ from sqlalchemy import Engine
 
 from accounting.journal import Ledger
 from accounting.recovery import recover
+from accounting.writer import SWITCH_INTERVAL
 from b2bua.admission import Admission
 from b2bua.bookkeeping import Bookkeeping
 from b2bua.business_watch import BusinessWatch
@@ -160,6 +162,7 @@ class App:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_COLLECTOR_THRESHOLDS)
+        sys.setswitchinterval(SWITCH_INTERVAL)
         log.info("ready", contracts=len(directory.contracts), agents=len(directory.agents))
 
     def catch_signals(self) -> None:

@@ -110,7 +110,7 @@ class Bookkeeping:
         yield "b2bua_journal_pending", "Records that the database does not have yet", float(writer.pending)
         yield "b2bua_journal_undurable", "Records in memory alone", float(writer.undurable)
         yield "b2bua_journal_spooled", "Records in the spool, undelivered", float(writer.spooled)
-        yield "b2bua_journal_spool_bytes", "Bytes in use in the spool", float(writer.spool_bytes)
+        yield "b2bua_journal_spool_bytes", "Bytes of the records in the spool", float(writer.spool_bytes)
         yield "b2bua_journal_written_total", "Records written to the database", float(writer.written)
         yield "b2bua_journal_dropped_total", "Records lost or rejected", float(writer.dropped)
         yield "b2bua_journal_database_available", "1 if the database takes records", float(writer.database_available)

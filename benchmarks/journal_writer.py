@@ -8,6 +8,7 @@ and how long records took until they were durable, by group commit.
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from accounting.journal import CallEnded, Ledger
 from accounting.spool import Spool
 from accounting.store import create_tables, open_engine
-from accounting.writer import DELIVERY_INTERVAL, GATHERING, JournalWriter
+from accounting.writer import DELIVERY_INTERVAL, GATHERING, SWITCH_INTERVAL, JournalWriter
 
 _LEG = {
     "packets_received": 3012, "packets_sent": 3010, "octets_received": 481920, "octets_sent": 481600, "lost": 2,
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--no-spool", action="store_true", help="straight to the database")
     arguments = parser.parse_args()
     durable: list[float] = []
+    sys.setswitchinterval(SWITCH_INTERVAL)  # as the server does
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         engine = open_engine(arguments.url or f"sqlite:///{Path(folder) / 'bench.db'}")
         create_tables(engine)  # connects, too: that is paid once, not per call
