@@ -64,10 +64,7 @@ contracts = st.builds(
 directories = st.builds(
     lambda named, members, levels, tiers: Directory(
         (),
-        [
-            Agent(name, name, skills={"law": level} if level else {})
-            for name, level in zip(named, levels, strict=False)
-        ],
+        [Agent(name, name, skills={"law": level} if level else {}) for name, level in zip(named, levels, strict=False)],
         [Group("office", "Office", tuple(members), dict(zip(members, tiers, strict=False)))],
     ),
     st.sampled_from((AGENTS, AGENTS[:3], AGENTS[1:])),
