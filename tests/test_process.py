@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from accounting.records import CallRecord
+from accounting.spool import Spool
 from accounting.store import open_engine, read_calls
 from b2bua.phone.audio import tone_frames
 from b2bua.phone.softphone import PhoneCall, PhoneError, SoftPhone
@@ -241,4 +242,23 @@ def test_a_taken_port_is_told_plainly(tmp_path: Path) -> None:
         ended = operator.command("run")
     assert ended.returncode == 1
     assert "listener 'main'" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_database_that_is_away_at_the_start_is_told_with_advice(tmp_path: Path) -> None:
+    ended = Operator(tmp_path, f"postgresql://b2bua@/b2bua?host={tmp_path}").command("run")
+    assert ended.returncode == 1
+    assert "cannot be reached" in ended.stderr
+    assert "Start it, or correct database.url" in ended.stderr
+    assert "spool are safe" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_second_server_on_the_same_spool_is_refused(tmp_path: Path) -> None:
+    operator = Operator(tmp_path)
+    spool = Spool(tmp_path / "test-spool.db", reserve=0)
+    ended = operator.command("run")
+    spool.close()
+    assert ended.returncode == 1
+    assert "another server's" in ended.stderr
     assert "Traceback" not in ended.stderr
