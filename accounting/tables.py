@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -72,6 +73,29 @@ journal_head = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False),
     Column("hash", String(64), nullable=False),
+)
+
+#: Only records that still have numbers stand in it: those to be forgotten are found without reading the journal.
+Index(
+    "journal_personal",
+    journal.c.wall_ns,
+    sqlite_where=text("personal <> ''"),
+    postgresql_where=text("personal <> ''"),
+)
+
+#: Signed statements of where the chain stood: :class:`accounting.checkpoint.Checkpoint`.
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("number", _POSITION, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("statement", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("signature", String(128), nullable=False),
 )
 
 #: What the back office declared, by what it is about: tariffs, statements, corrections.

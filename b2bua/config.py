@@ -121,11 +121,17 @@ class AccountingSection(_Section):
     """How the books are kept. ``spool`` is a file on a disk of this machine: records lie there until the database
     has them. Without a name it is ``b2bua-spool.db``, or lies beside a SQLite database under the like name. From
     ``spool_max_records`` on, new calls are refused (``when_full = "refuse"``) or taken all the same; at twice that,
-    records are lost. 500,000 records are some 400 MB, and two days of a call a second."""
+    records are lost. 500,000 records are some 400 MB, and two days of a call a second.
+
+    ``signing_key`` is a PEM file with the key that signs the journal's checkpoints; it is made when it is missing, and
+    belongs into the backup, apart from the database. Telephone numbers of callers and forwarding lines are deleted
+    ``forget_after_days`` after the call; 0: never."""
 
     spool: str = ""
     spool_max_records: int = Field(default=500_000, ge=1000)
     when_full: Literal["refuse", "accept"] = "refuse"
+    signing_key: Path = Path("b2bua-signing.pem")
+    forget_after_days: int = Field(default=180, ge=0, le=36_500)
 
 
 class LoggingSection(_Section):
