@@ -17,7 +17,7 @@ _NEXT_STEP = NextStep()
 Answering = Literal["ring_through", "answer_at_once"]
 
 #: What may stand in braces in a presentation's texts.
-PLACEHOLDERS = ("customer", "contract", "greeting", "caller", "target", "forwarded_from", "forwarding_kind")
+PLACEHOLDERS = ("customer", "contract", "greeting", "caller", "target", "forwarded_from", "forwarding_kind", "colour")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Literal
 
+from routing.conditions import ANONYMOUS_CALLER, UNCONDITIONAL, Conditions, Effective
 from routing.contract import ALWAYS, Agent, Contract, Validity
 from routing.directory import Assignment, Directory, Found, Unknown
+from routing.hours import OWN
 from routing.numbers import NumberReader
 from routing.plan import Step, Strategy
 
@@ -64,7 +66,8 @@ class Explanation:
 
     ``number`` is what was read from ``dialled``, empty if that is no number. ``contract`` is also given for an
     expired number: whose it was or will be. ``if_nobody``, ``tariff`` and ``agent_sees`` (label, text) are
-    for a found contract only.
+    for a found contract only. ``conditions`` tell in sentences what the hour, the caller and the kind of forwarding
+    decided; ``refused`` is what a blocked caller gets instead of the plan.
     """
 
     dialled: str
@@ -78,6 +81,13 @@ class Explanation:
     tariff: str = ""
     agent_sees: tuple[tuple[str, str], ...] = ()
     why_not: tuple[Reason, ...] = ()
+    conditions: tuple[str, ...] = ()
+    refused: str = ""
+
+    @property
+    def rings(self) -> bool:
+        """True if the call is somebody's and is not refused."""
+        return self.verdict == "found" and not self.refused
 
 
 def explain(
@@ -89,10 +99,12 @@ def explain(
     kind: str = "",
     tariff_text: Mapping[str, str] = _NOTHING,
     agent_states: Mapping[str, str] = _NOTHING,
+    caller: str = "",
 ) -> Explanation:
     """Explain a call to ``dialled`` (a number or a URI), read by a trunk's rules, at an aware datetime.
 
-    ``forwarded_from`` and ``kind`` are what the agent is told of the forwarding; they decide nothing.
+    ``forwarded_from`` is what the agent is told of the forwarding; it decides nothing. ``kind`` and ``caller`` (a
+    number as the trunk writes it, or ``anonymous``) decide within the contract only.
     ``tariff_text`` describes tariffs by name, ``agent_states`` agents by id ("waiting", "unregistered", ...).
     """
     # on the wire there are no spaces; people at a terminal write them
@@ -107,9 +119,12 @@ def explain(
         why_not = (*_not_now(assignments, at), *_near(directory, result.number, dialled))
         return Explanation(dialled, at, result.number, "expired", result.contract, validity, why_not=why_not)
     contract = result.contract
+    known = caller if caller == ANONYMOUS_CALLER else reader.read(caller.replace(" ", "")) or ""
+    effective = contract.effective(at, known, kind)
+    held_now = contract.under(effective)
     steps = tuple(
         ExplainedStep(step, tuple(_agent(directory, agent_id, agent_states) for agent_id in step.agents))
-        for step in contract.plan
+        for step in held_now.plan
     )
     held = next(item.validity for item in assignments if item.contract is contract and item.validity.covers(at))
     return Explanation(
@@ -120,26 +135,36 @@ def explain(
         contract,
         _shown(held, at),
         steps,
-        str(contract.overflow or contract.if_nobody),
+        str(held_now.overflow or held_now.if_nobody),
         tariff_text.get(contract.tariff, contract.tariff),
-        tuple(_agent_sees(contract, result.number, forwarded_from, kind)),
-        (*_not_now(assignments, at), *_not_rung(steps), *_near(directory, result.number, dialled, misdialled=False)),
+        tuple(_agent_sees(held_now, result.number, forwarded_from, kind, caller)),
+        (
+            *_not_now(assignments, at),
+            *_not_chosen(contract.conditions, effective, at),
+            *_not_rung(steps),
+            *_near(directory, result.number, dialled, misdialled=False),
+        ),
+        effective.why,
+        "" if effective.refused is None else str(effective.refused),
     )
 
 
 # -- what the agent sees ---------------------------------------------------------------------------------
 
 
-def _agent_sees(contract: Contract, number: str, forwarded_from: str, kind: str) -> Iterator[tuple[str, str]]:
-    # the caller is not known here: its placeholder stays as it is
+def _agent_sees(
+    contract: Contract, number: str, forwarded_from: str, kind: str, caller: str
+) -> Iterator[tuple[str, str]]:
+    # a caller who is not known here keeps the placeholder
     facts = {
         "customer": contract.customer,
         "contract": contract.id,
         "greeting": contract.greeting,
-        "caller": "{caller}",
+        "caller": caller or "{caller}",
         "target": number,
         "forwarded_from": forwarded_from,
         "forwarding_kind": kind,
+        "colour": contract.colour,
     }
     shown = contract.presentation
     yield "customer", contract.customer
@@ -147,6 +172,8 @@ def _agent_sees(contract: Contract, number: str, forwarded_from: str, kind: str)
         yield "greeting", contract.greeting
     if contract.instructions:
         yield "instructions", contract.instructions
+    if contract.colour:
+        yield "colour", contract.colour
     if forwarded_from:
         yield "forwarded from", f"{forwarded_from} ({kind})" if kind else forwarded_from
     if shown.display_name:
@@ -192,6 +219,26 @@ def _not_now(assignments: tuple[Assignment, ...], at: datetime) -> Iterator[Reas
         else:
             reason = f"does not have this number yet: {_shown(validity, at)}"
         yield Reason(_titled(held.contract), reason)
+
+
+def _not_chosen(conditions: Conditions, effective: Effective, at: datetime) -> Iterator[Reason]:
+    """The variants that one might have expected, and what was more specific."""
+    if conditions is UNCONDITIONAL:
+        return
+    covering = {choice.variant: choice for choice in conditions.schedule().covering(at)}
+    first = next(iter(covering))
+    for name, hours in ((OWN, conditions.opening_hours), *((item.name, item.when) for item in conditions.variants)):
+        if name == effective.variant:
+            continue
+        thing = f"variant {name}" if name else "the contract's own plan"
+        if name == first:
+            yield Reason(thing, f"would hold at this hour ({covering[name]}), but this VIP has a plan of their own")
+        elif name in covering:
+            yield Reason(thing, f"would hold too ({covering[name]}), but what was chosen is more specific")
+        elif hours or name == OWN:
+            yield Reason(thing, f"does not hold at this hour: {'; '.join(map(str, hours))}")
+        else:
+            yield Reason(thing, "is for certain VIP callers only")
 
 
 def _not_rung(steps: tuple[ExplainedStep, ...]) -> Iterator[Reason]:
@@ -288,7 +335,13 @@ def render(explanation: Explanation) -> str:
     contract = explanation.contract
     if explanation.verdict == "found" and contract is not None:
         lines.append(_row("contract", f"{_titled(contract)}, {explanation.validity}"))
-        lines += _rendered_plan(explanation)
+        if explanation.conditions:
+            lines.append("because")
+            lines += [f"  - {_line(sentence)}" for sentence in explanation.conditions]
+        if explanation.refused:
+            lines.append(_row("refused", explanation.refused))
+        else:
+            lines += _rendered_plan(explanation)
         lines.append(_row("tariff", explanation.tariff or "none: connected calls cannot be billed"))
         lines.append("the agent sees")
         lines += [_row(label, text, indent=2) for label, text in explanation.agent_sees]

@@ -67,6 +67,7 @@ def _facts(contract: Contract, summary: CallSummary) -> dict[str, str]:
         "target": summary.target_number,
         "forwarded_from": forwarding.line if forwarding is not None else "",
         "forwarding_kind": forwarding.kind if forwarding is not None else "",
+        "colour": contract.colour,
     }
 
 

@@ -334,7 +334,8 @@ def test_whatever_is_written_is_read_again_as_it_was(business: Business) -> None
             'customer = "Kanzlei"',
             'customer = "K"\npresentation.display_name = "{cust}"',
             "18: contracts[1].presentation.display_name: {cust} in '{cust}' is no placeholder; there are {customer} "
-            "{contract} {greeting} {caller} {target} {forwarded_from} {forwarding_kind}",
+            "{contract} {greeting} {caller} {target} {forwarded_from} {forwarding_kind} "
+            "{colour}",
         ),
         (
             'customer = "Kanzlei"',
