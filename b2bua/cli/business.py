@@ -83,6 +83,7 @@ def explain_call(
     ] = "",
     forwarded_from: Annotated[str, typer.Option(help="The line that forwarded the call.")] = "",
     kind: Annotated[str, typer.Option(help="How it forwarded: unconditional, busy, no_answer or unknown.")] = "",
+    caller: Annotated[str, typer.Option(help="The caller's number, or anonymous: is it a VIP's, is it blocked?")] = "",
     trunk: Annotated[str, typer.Option(help="Read the number by this trunk's rules. Default: the first trunk's.")] = "",
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
@@ -107,9 +108,11 @@ def explain_call(
         directory = load_directory(connection)
         tariffs = {name: _spoken(tariff) for name, tariff in read_tariffs(connection).items()}
     engine.dispose()
-    explanation = explain(directory, NumberReader(rules), number, moment, forwarded_from, kind, tariffs)
+    explanation = explain(
+        directory, NumberReader(rules), number, moment, forwarded_from, kind, tariffs, caller=caller
+    )
     typer.echo(render(explanation), nl=False)
-    if explanation.verdict != "found":
+    if not explanation.rings:
         raise typer.Exit(1)
 
 
