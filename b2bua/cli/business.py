@@ -108,9 +108,7 @@ def explain_call(
         directory = load_directory(connection)
         tariffs = {name: _spoken(tariff) for name, tariff in read_tariffs(connection).items()}
     engine.dispose()
-    explanation = explain(
-        directory, NumberReader(rules), number, moment, forwarded_from, kind, tariffs, caller=caller
-    )
+    explanation = explain(directory, NumberReader(rules), number, moment, forwarded_from, kind, tariffs, caller=caller)
     typer.echo(render(explanation), nl=False)
     if not explanation.rings:
         raise typer.Exit(1)
