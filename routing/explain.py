@@ -124,7 +124,7 @@ def explain(
     held_now = contract.under(effective)
     steps = tuple(
         ExplainedStep(step, tuple(_agent(directory, agent_id, agent_states) for agent_id in step.agents))
-        for step in held_now.plan
+        for step in (held_now.plan if effective.refused is None else ())
     )
     held = next(item.validity for item in assignments if item.contract is contract and item.validity.covers(at))
     return Explanation(
@@ -137,7 +137,7 @@ def explain(
         steps,
         str(held_now.overflow or held_now.if_nobody),
         tariff_text.get(contract.tariff, contract.tariff),
-        tuple(_agent_sees(held_now, result.number, forwarded_from, kind, caller)),
+        tuple(_agent_sees(held_now, result.number, forwarded_from, kind, caller)) if effective.refused is None else (),
         (
             *_not_now(assignments, at),
             *_not_chosen(contract.conditions, effective, at),
@@ -343,7 +343,8 @@ def render(explanation: Explanation) -> str:
         else:
             lines += _rendered_plan(explanation)
         lines.append(_row("tariff", explanation.tariff or "none: connected calls cannot be billed"))
-        lines.append("the agent sees")
+        if explanation.agent_sees:
+            lines.append("the agent sees")
         lines += [_row(label, text, indent=2) for label, text in explanation.agent_sees]
     elif contract is not None:
         lines.append(_row("contract", f"none now; {_titled(contract)} has the number {explanation.validity}"))

@@ -15,7 +15,7 @@ always. This is asked twice:
 
 1. Within a variant the most specific rules that fit a day make its hours, and replace those of the less specific:
    with ``mon-fri 08:00-18:00`` and ``2026-12-24 08:00-12:00`` that Thursday afternoon is outside of the hours, and
-   ``holiday closed`` closes on every holiday.
+   ``holiday closed`` closes on every holiday. Rules of the same kind add up.
 2. Between variants whose hours cover the moment the more specific rule wins; of two equally specific ones that
    with the shorter span (a lunch break within the opening hours), then the one that stands first.
 
