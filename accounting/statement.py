@@ -10,9 +10,9 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from accounting.month import BERLIN, Month
-from accounting.rating import rate
+from accounting.rating import BilledCall, rate_month
 from accounting.records import CallRecord
-from accounting.tariff import Tariff
+from accounting.tariff import Tariff, TariffError
 
 _SECOND = 1_000_000_000
 
@@ -81,49 +81,27 @@ def statement(
     A call belongs to the month it was answered in, an unanswered one to the month it started in.
     Raises :class:`StatementError` for a paid call with an unknown tariff and for tariffs of several currencies.
     """
-    since, until = month.bounds_ns(timezone)
-    paid: list[CallRecord] = []
-    not_billable = unanswered = 0
-    for call in calls:
-        answered = call.result == "answered"
-        if call.contract != contract or not since <= (call.answered_at_ns if answered else call.started_at_ns) < until:
-            continue
-        if not answered:
-            unanswered += 1
-        elif not call.billable:
-            not_billable += 1
-        else:
-            paid.append(call)
-    paid.sort(key=lambda call: (call.answered_at_ns, call.call_id))
-    used = [_tariff_of(call, tariffs) for call in paid]
-    currencies = {tariff.currency for tariff in used}
-    if len(currencies) > 1:
-        names = ", ".join(sorted({f"{tariff.name} ({tariff.currency})" for tariff in used}))
-        raise StatementError(f"contract {contract} has tariffs of several currencies in {month}: {names}")
-    lines = tuple(_line(call, tariff, timezone) for call, tariff in zip(paid, used, strict=True))
+    mine = (call for call in calls if call.contract == contract)
+    try:
+        bill = rate_month(mine, tariffs, month, timezone)
+    except TariffError as error:
+        raise StatementError(f"contract {contract}: {error}") from None
     return Statement(
         contract=contract,
         month=month,
         timezone=timezone.key,
-        currency=currencies.pop() if currencies else "",
-        lines=lines,
-        talked_ns=sum(line.talked_ns for line in lines),
-        billed_seconds=sum(line.billed_seconds for line in lines),
-        amount=sum((line.amount for line in lines), Decimal(0)),
-        not_billable=not_billable,
-        unanswered=unanswered,
+        currency=bill.currency,
+        lines=tuple(_line(billed, timezone) for billed in bill.lines),
+        talked_ns=bill.talked_ns,
+        billed_seconds=bill.billed_seconds,
+        amount=bill.calls_net,
+        not_billable=bill.not_billable,
+        unanswered=bill.unanswered,
     )
 
 
-def _tariff_of(call: CallRecord, tariffs: Mapping[str, Tariff]) -> Tariff:
-    tariff = tariffs.get(call.tariff)
-    if tariff is None:
-        raise StatementError(f"call {call.call_id} of contract {call.contract} has the unknown tariff {call.tariff!r}")
-    return tariff
-
-
-def _line(call: CallRecord, tariff: Tariff, timezone: ZoneInfo) -> Line:
-    rated = rate(call.talked_ns, tariff)
+def _line(billed: BilledCall, timezone: ZoneInfo) -> Line:
+    call, rated = billed.call, billed.rated
     return Line(
         call_id=call.call_id,
         answered_at=datetime.fromtimestamp(call.answered_at_ns // _SECOND, timezone),

@@ -4,20 +4,21 @@ Every write may be repeated: records have keys of their own, and what is there a
 whose commit was lost with the connection is simply written again.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from secrets import token_hex
 from typing import Literal
 
+import orjson
 from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, make_url, select, update
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from accounting.chain import GENESIS, ChainedRecord, record_hash
+from accounting.chain import GENESIS, ChainedRecord, canonical, record_hash
 from accounting.content import instants_of, kind_of, read_item, subject_of, written
 from accounting.derived import Derivation, call_record, insertion
 from accounting.journal import Declaration, Declared, Item
 from accounting.records import CallRecord
 from accounting.tables import calls, journal, journal_head, metadata, tariffs
-from accounting.tariff import Increment, Tariff
+from accounting.tariff import Tariff, tariff_content, tariffs_of, version_content
 
 # -- the database ----------------------------------------------------------------------------------------
 
@@ -143,34 +144,33 @@ def replace_tariffs(connection: Connection, new: Iterable[Tariff]) -> None:
     rows = [
         {
             "name": tariff.name,
+            "position": position,
             "currency": tariff.currency,
-            "per_minute": tariff.per_minute,
-            "increment": str(tariff.increment),
-            "acceptance": tariff.acceptance,
-            "digits": tariff.digits,
+            "versions": canonical([version_content(version) for version in tariff.versions]),
         }
-        for tariff in new
+        for position, tariff in enumerate(new)
     ]
     if rows:
         connection.execute(insert(tariffs), rows)
+
+
+def declare_tariffs(connection: Connection, new: Collection[Tariff], wall_ns: int) -> int:
+    """Make these the tariffs and write them into the journal, whole; the caller commits. Returns the position.
+
+    So what a call cost can be verified from the journal alone.
+    """
+    replace_tariffs(connection, new)
+    return declare(connection, "tariffs", "", wall_ns, tariff_content(new))
 
 
 # -- reading ---------------------------------------------------------------------------------------------
 
 
 def read_tariffs(connection: Connection) -> dict[str, Tariff]:
-    """All tariffs by name."""
-    return {
-        row.name: Tariff(
-            name=row.name,
-            per_minute=row.per_minute,
-            increment=Increment.parse(row.increment),
-            acceptance=row.acceptance,
-            currency=row.currency,
-            digits=row.digits,
-        )
-        for row in connection.execute(select(tariffs).order_by(tariffs.c.name))
-    }
+    """All tariffs by name, in the order in which they were written."""
+    rows = connection.execute(select(tariffs).order_by(tariffs.c.position))
+    content = [{"name": row.name, "currency": row.currency, "versions": orjson.loads(row.versions)} for row in rows]
+    return tariffs_of({"tariffs": content})
 
 
 def read_calls(

@@ -1,48 +1,18 @@
 """The tables of journal, calls and tariffs; one schema for SQLite and PostgreSQL."""
 
-from decimal import Decimal
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Dialect,
     Index,
     Integer,
     MetaData,
-    Numeric,
     String,
     Table,
     Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.types import TypeDecorator, TypeEngine
-
-from accounting.tariff import PRICE_DIGITS
-
-
-class Price(TypeDecorator[Decimal]):
-    """NUMERIC where the database has it; text in SQLite, which would make a binary float of it."""
-
-    impl = Numeric(2 * PRICE_DIGITS, PRICE_DIGITS)
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """See SQLAlchemy."""
-        if dialect.name == "sqlite":
-            return dialect.type_descriptor(String(32))
-        return dialect.type_descriptor(Numeric(2 * PRICE_DIGITS, PRICE_DIGITS))
-
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
-        """See SQLAlchemy."""
-        return str(value) if value is not None and dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
-        """See SQLAlchemy."""
-        return None if value is None else Decimal(value)
-
 
 metadata = MetaData()
 
@@ -151,13 +121,12 @@ calls = Table(
     Index("calls_contract_started", "contract", "started_at_ns"),
 )
 
+#: As :func:`accounting.tariff.tariff_content` has them; ``versions`` is a JSON array, ``position`` the file's order.
 tariffs = Table(
     "tariffs",
     metadata,
     Column("name", Text, primary_key=True),
+    Column("position", Integer, nullable=False),
     Column("currency", String(3), nullable=False),
-    Column("per_minute", Price, nullable=False),
-    Column("increment", Text, nullable=False),
-    Column("acceptance", Price, nullable=False),
-    Column("digits", Integer, nullable=False),
+    Column("versions", Text, nullable=False),
 )

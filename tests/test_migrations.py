@@ -1,19 +1,22 @@
 """Databases of every released schema are brought up to date with all that is in them."""
 
+import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, MetaData, insert, inspect, select
+from sqlalchemy import Connection, Engine, MetaData, insert, inspect, select
 
 import b2bua.database
 from accounting.chain import GENESIS, record_hash
 from accounting.journal import CallEnded
 from accounting.recovery import rebuild, recover
-from accounting.store import open_engine, read_call, read_calls, read_journal, read_records
+from accounting.store import open_engine, read_call, read_calls, read_journal, read_records, read_tariffs
 from accounting.tables import journal_head
+from accounting.tariff import Increment, Tariff, TariffVersion, tariffs_of
 from b2bua.database import DatabaseError, upgrade
 
 SECOND = 1_000_000_000
@@ -66,6 +69,20 @@ def entry(sequence: int, kind: str, call_id: str, at: float, **fields: object) -
     return {**ENTRY, **found, "wall_ns": NOON + at_ns, **fields}
 
 
+def verified_end(connection: Connection) -> tuple[int, str]:
+    """Where the chain ends, after each of its records has been checked."""
+    end = GENESIS
+    position = 0
+    for position, record in enumerate(read_records(connection), start=1):
+        end = record_hash(
+            end, position, record.run, record.sequence, record.kind, record.call_id, record.at_ns, record.wall_ns,
+            record.content,
+        )  # fmt: skip
+        assert (record.position, record.hash) == (position, end)
+    assert connection.execute(select(journal_head.c.position, journal_head.c.hash)).one() == (position, end)
+    return position, end
+
+
 def test_the_journal_of_0001_becomes_the_beginning_of_the_chain(engine: Engine) -> None:
     tables = at_schema(engine, "0001").tables
     begun = {"contract": "c-1", "tariff": "standard", "agent": "anna", "billable": True, "facts": FACTS}
@@ -82,15 +99,8 @@ def test_the_journal_of_0001_becomes_the_beginning_of_the_chain(engine: Engine) 
         connection.execute(insert(tables["calls"]), [{**CALL, "call_id": "done", "run": "old"}])
     upgrade(engine)
     with engine.begin() as connection:
-        end = GENESIS
-        for position, record in enumerate(read_records(connection), start=1):
-            end = record_hash(
-                end, position, record.run, record.sequence, record.kind, record.call_id, record.at_ns,
-                record.wall_ns, record.content,
-            )  # fmt: skip
-            assert (record.position, record.hash) == (position, end)
-            assert "+4930111" not in record.content
-        assert connection.execute(select(journal_head.c.position, journal_head.c.hash)).one() == (5, end)
+        assert verified_end(connection)[0] == 5
+        assert not any("+4930111" in record.content for record in read_records(connection))
         call = read_call(connection, "done")
         assert call is not None
         assert (call.caller, call.talked_ns, call.media) == (
@@ -107,6 +117,20 @@ def test_the_journal_of_0001_becomes_the_beginning_of_the_chain(engine: Engine) 
         rebuild(connection)
         assert read_calls(connection) == before
     assert not {"journal_0001", "calls_0001"} & set(inspect(engine).get_table_names())
+
+
+def test_a_tariff_of_0001_becomes_its_first_version_and_stands_in_the_journal(engine: Engine) -> None:
+    tables = at_schema(engine, "0001").tables
+    with engine.begin() as connection:
+        price = {"per_minute": "0.790000", "increment": "60/1", "acceptance": "0", "digits": 4, "currency": "CHF"}
+        connection.execute(insert(tables["tariffs"]), [{"name": "old", **price}])
+    upgrade(engine)
+    version = TariffVersion(per_minute=Decimal("0.79"), increment=Increment(60, 1), digits=4)
+    with engine.connect() as connection:
+        assert read_tariffs(connection) == {"old": Tariff("old", "CHF", (version,))}
+        (record,) = read_records(connection)
+        assert tariffs_of(json.loads(record.content)) == read_tariffs(connection)
+        assert verified_end(connection) == (1, record.hash)
 
 
 def test_an_empty_database_gets_everything_and_twice_is_once(engine: Engine) -> None:

@@ -1,14 +1,16 @@
 """For the back office: business data in and out, and why a call goes where it goes."""
 
+import time
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
-from accounting.store import read_tariffs, replace_tariffs
-from accounting.tariff import Increment, Tariff
+from accounting.store import declare_tariffs, read_tariffs
+from accounting.tariff import Increment, Tariff, TariffError, TariffVersion, money
 from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, configuration, database, give_up
 from routing.business import Business, BusinessError, TariffData, read_business, write_business
 from routing.explain import explain, render
@@ -36,7 +38,7 @@ def import_file(
     engine = database(loaded)
     with engine.begin() as connection:
         replace_business(connection, business)
-        replace_tariffs(connection, _tariffs(business))
+        declare_tariffs(connection, _tariffs(business), time.time_ns())
     engine.dispose()
     typer.echo(
         f"imported {len(business.contracts)} contracts, {len(business.agents)} agents, {len(business.groups)} "
@@ -47,11 +49,15 @@ def import_file(
 def _tariffs(business: Business) -> list[Tariff]:
     return [
         Tariff(
-            name=tariff.name,
-            per_minute=tariff.per_minute,
-            increment=Increment.parse(tariff.increment),
-            acceptance=tariff.acceptance,
-            currency=tariff.currency,
+            tariff.name,
+            tariff.currency,
+            (
+                TariffVersion(
+                    increment=Increment.parse(tariff.increment),
+                    per_minute=tariff.per_minute,
+                    acceptance=tariff.acceptance,
+                ),
+            ),
         )
         for tariff in business.tariffs
     ]
@@ -65,8 +71,11 @@ def export_file(
     engine = database(configuration(config))
     with engine.connect() as connection:
         tariffs = [
-            TariffData(item.name, item.currency, item.per_minute, str(item.increment), item.acceptance)
+            TariffData(
+                item.name, item.currency, version.per_minute or Decimal(0), str(version.increment), version.acceptance
+            )
             for item in read_tariffs(connection).values()
+            for version in item.versions
         ]
         text = write_business(load_business(connection, tariffs))
     engine.dispose()
@@ -106,7 +115,8 @@ def explain_call(
     engine = database(loaded)
     with engine.connect() as connection:
         directory = load_directory(connection)
-        tariffs = {name: _spoken(tariff) for name, tariff in read_tariffs(connection).items()}
+        at_ns = int(moment.timestamp()) * 1_000_000_000
+        tariffs = {name: _spoken(tariff, at_ns) for name, tariff in read_tariffs(connection).items()}
     engine.dispose()
     explanation = explain(directory, NumberReader(rules), number, moment, forwarded_from, kind, tariffs, caller=caller)
     typer.echo(render(explanation), nl=False)
@@ -114,6 +124,26 @@ def explain_call(
         raise typer.Exit(1)
 
 
-def _spoken(tariff: Tariff) -> str:
-    fee = f", {tariff.acceptance} {tariff.currency} a call" if tariff.acceptance else ""
-    return f"{tariff.per_minute} {tariff.currency} a minute, increment {tariff.increment}{fee}"
+def _spoken(tariff: Tariff, at_ns: int) -> str:
+    """The prices at an instant, in one line."""
+    try:
+        version = tariff.at(at_ns)
+    except TariffError as error:
+        return str(error)
+    currency = tariff.currency
+    parts = []
+    if version.per_minute is not None:
+        parts.append(f"{money(version.per_minute)} {currency} a minute")
+    if version.per_increment is not None:
+        parts.append(f"{money(version.per_increment)} {currency} an increment")
+    if parts:
+        parts.append(f"increment {version.increment}")
+    if version.acceptance or not parts:
+        parts.append(f"{money(version.acceptance)} {currency} a call")
+    if version.bands:
+        parts.append(f"other prices: {', '.join(band.name for band in version.bands)}")
+    if version.free_calls:
+        parts.append(f"{version.free_calls} calls a month free")
+    if version.included_minutes:
+        parts.append(f"{version.included_minutes} minutes a month included")
+    return ", ".join(parts)

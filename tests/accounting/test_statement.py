@@ -13,11 +13,12 @@ from accounting.month import BERLIN, Month
 from accounting.records import CallRecord
 from accounting.statement import Statement, StatementError, statement, to_csv, to_json
 from accounting.store import read_calls, read_tariffs, replace_tariffs, write_batch
-from accounting.tariff import Increment, Tariff
+from accounting.tariff import Increment, Tariff, TariffVersion
 from tests.accounting.ledger import SECOND, HandLedger, call_ended
 
 JULY = Month(2025, 7)
-TARIFFS = {"standard": Tariff("standard", Decimal("0.79"), Increment(60, 60), Decimal("0.50"))}
+STANDARD = TariffVersion(per_minute=Decimal("0.79"), increment=Increment(60, 60), acceptance=Decimal("0.50"))
+TARIFFS = {"standard": Tariff("standard", "EUR", (STANDARD,))}
 
 
 def ns(moment: str, zone: ZoneInfo = BERLIN) -> int:
@@ -145,12 +146,12 @@ def test_anything_else_is_no_month(text: str) -> None:
 
 
 def test_an_unknown_tariff_is_named() -> None:
-    with pytest.raises(StatementError, match=r"call-1 .* c-1 .*'gone'"):
+    with pytest.raises(StatementError, match=r"c-1: call call-1 .*'gone'"):
         made(record(tariff="gone"))
 
 
 def test_two_currencies_cannot_be_added_up() -> None:
-    tariffs = {**TARIFFS, "swiss": Tariff("swiss", Decimal(1), Increment(1, 1), currency="CHF")}
+    tariffs = {**TARIFFS, "swiss": Tariff("swiss", "CHF", (STANDARD,))}
     with pytest.raises(StatementError, match="standard \\(EUR\\), swiss \\(CHF\\)"):
         statement([record(), record(call_id="2", tariff="swiss")], tariffs, "c-1", JULY)
 

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from accounting.store import (
     write_batch,
 )
 from accounting.tables import calls, journal, metadata
-from accounting.tariff import Increment, Tariff
+from accounting.tariff import Tariff, TariffVersion
 from tests.accounting.ledger import ANCHOR, SECOND, HandLedger, call_ended
 
 
@@ -126,13 +127,14 @@ def test_whatever_a_caller_sends_can_be_written(engine: Engine, caller: str) -> 
 
 
 def test_tariffs_are_replaced_and_read_exactly(engine: Engine) -> None:
-    old = Tariff("old", Decimal("0.79"), Increment(60, 60))
-    new = Tariff("new", Decimal("0.123457"), Increment(60, 1), Decimal("0.95"), "CHF", 4)
+    old = Tariff("old", "EUR", (TariffVersion(per_minute=Decimal("0.79")),))
+    later = datetime(2025, 7, 1, tzinfo=UTC)
+    new = Tariff("new", "CHF", (TariffVersion(), TariffVersion(valid_from=later, per_minute=Decimal("0.123457"))))
     with engine.begin() as connection:
         replace_tariffs(connection, [old])
     with engine.begin() as connection:
-        replace_tariffs(connection, [old, new])
-        assert read_tariffs(connection) == {"old": old, "new": new}
+        replace_tariffs(connection, [new, old])
+        assert list(read_tariffs(connection).values()) == [new, old]
         replace_tariffs(connection, [])
         assert read_tariffs(connection) == {}
 
