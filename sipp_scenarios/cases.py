@@ -14,7 +14,8 @@ NO_RECORD = ("", "")
 class Case:
     """One behaviour. ``agents`` are the scenarios of the first and second agent; ``plan`` is how they are rung:
     ``first`` alone, both in ``order``, or ``all`` at once. ``record`` is (result, end reason) of the call, and
-    ``answers`` who has it. ``over_connection`` is what a phone plays that has registered over TCP, when called."""
+    ``answers`` who has it. ``over_connection`` is what a phone plays that has registered over TCP, when called.
+    ``conditions`` are more lines of the contract in the business file, with {index} in the names of agents."""
 
     name: str
     caller: str
@@ -31,6 +32,7 @@ class Case:
     fill: Mapping[str, str] = field(default_factory=dict)
     answers: str = "first"
     over_connection: str = ""
+    conditions: str = ""
 
 
 def _header(pattern: str, header: str) -> str:
@@ -42,6 +44,16 @@ _HISTORY = (
     "History-Info: <sip:+4930555@carrier.example>;index=1,"
     "<sip:[service]@[remote_ip];cause=408>;index=1.1;mp=1"
 )  # fmt: skip
+
+#: The opening hours were in a minute of the year 2000, so it is always after hours.
+_AFTER_HOURS = """opening_hours = ["2000-01-01 08:00-08:01"]
+[[contracts.variants]]
+name = "closed"
+when = ["always"]
+"""
+#: Where the contract's own plan has a phone that is not there.
+_FIRST = 'plan = [{ agent = "first{index}", ring_seconds = 10 }]'
+_VIP = 'vip_callers = [{ number = "+4940123456", variant = "vip" }]\n[[contracts.variants]]\nname = "vip"\n'
 
 CASES = (
     Case("basic call", "uac-basic", ("uas-basic",), ANSWERED),
@@ -110,6 +122,22 @@ CASES = (
          headers="Privacy: id\nP-Asserted-Identity: <sip:+4940123456@carrier.example>",
          fill={'<sip:+4940123456@carrier.example>;tag': '"Anonymous" <sip:anonymous@anonymous.invalid>;tag',
                "proxy-secret|": "4940123456|"}),
+    Case("blocked caller", "uac-refused", status=603, conditions='blocked_callers = ["+4940123456"]'),
+    Case("blocked by the beginning of the number", "uac-refused", status=603,
+         conditions='blocked_callers = ["+4940*"]', fill={"<sip:+4940123456@": "<sip:040123456@"}),
+    Case("blocked for hiding the number", "uac-refused", status=603, headers="Privacy: id",
+         conditions='blocked_callers = ["anonymous"]'),
+    Case("somebody else is blocked", "uac-basic", ("uas-basic",), ANSWERED,
+         conditions='blocked_callers = ["+49401234", "+49401234567*", "anonymous"]'),
+    Case("a VIP out of a blocked range", "uac-basic", ("uas-basic",), ANSWERED, "phone",
+         conditions='blocked_callers = ["+4940*"]\n' + _VIP + _FIRST),
+    Case("after hours, nobody", "uac-refused", (), ("no_agent", "nobody_available"), status=486,
+         conditions=_AFTER_HOURS + "plan = []\nif_nobody = { status = 486 }"),
+    Case("after hours, another agent", "uac-basic", ("uas-basic",), ANSWERED, "phone",
+         conditions=_AFTER_HOURS + _FIRST),
+    Case("greeting of the hour and of the kind of forwarding", "uac-basic", ("uas-checks-presentation",), ANSWERED,
+         headers=_DIVERSION.format(reason="user-busy"), fill={"@LINE@": "4930555", "@KIND@": "busy"},
+         conditions=_AFTER_HOURS + 'greeting = "closed"\ngreetings = { busy = "Kanzlei Berger, guten Tag! (busy)" }'),
     Case("topology hiding", "uac-basic", ("uas-checks-topology",), ANSWERED,
          headers="Record-Route: <sip:127.0.0.2:5999;proxy-secret;lr>\nX-Carrier: proxy-secret",
          fill={"[routes]": ""}),

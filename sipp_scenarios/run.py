@@ -117,6 +117,7 @@ class Stage:
             plan = _PLANS[case.plan].format(index=index)
             number = f"+4930200{index:04d}"
             business.append(CASE.format(index=index, first=first, second=second, number=number, plan=plan))
+            business.append(case.conditions.replace("{index}", str(index)) + "\n")
         self.server = Server(folder, "".join(business))
 
     def __enter__(self) -> Self:
