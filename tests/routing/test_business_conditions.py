@@ -1,7 +1,9 @@
 """Hours, variants and callers in the business file: in, out and in again; every fault at its line."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -279,3 +281,15 @@ def test_no_file_does_more_than_be_refused(line: str, text: str, position: int) 
     else:
         return
     assert refused
+
+
+def test_the_examples_of_the_operators_guide_make_one_contract() -> None:
+    root = Path(__file__).parents[2]
+    guide = (root / "docs" / "operators-guide.md").read_text(encoding="utf-8")
+    example = (root / "examples" / "contracts.toml").read_text(encoding="utf-8")
+    contract, hours, callers = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    opening, variants = hours.split("[[contracts.variants]]", 1)
+    clinic = '[[contracts.variants]]\nname = "clinic"\nplan = [{ agent = "anna" }]\n'
+    others = example[: example.index("# -- Contracts.")]
+    business = read("".join((others, contract, opening, callers, "[[contracts.variants]]", variants, clinic)))
+    assert [item.name for item in business.contracts[0].conditions.variants] == ["closed", "vacation", "clinic"]
