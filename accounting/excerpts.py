@@ -6,6 +6,7 @@ import orjson
 from sqlalchemy import Connection, case, select
 
 from accounting.carrier import caller_digits
+from accounting.figures import CountedCall
 from accounting.journal import Segment
 from accounting.reconcile import Instant, OurCall
 from accounting.tables import calls
@@ -37,3 +38,21 @@ def read_our_calls(
             call_id, contract, tariff, called, caller_digits(caller), started, connected, answered,
             ended - connected if connected else 0, tuple(Segment(*part) for part in orjson.loads(segments)), billable,
         )  # fmt: skip
+
+
+def read_counted_calls(
+    connection: Connection, since_ns: int, until_ns: int, *, contract: str = ""
+) -> Iterator[CountedCall]:
+    """Calls from outside (of all contracts, or one) that started in this time, in no order."""
+    query = select(
+        calls.c.contract, calls.c.result, calls.c.recovered, calls.c.started_at_ns, calls.c.answered_at_ns,
+        calls.c.ended_at_ns, calls.c.segments,
+    ).where(
+        calls.c.started_at_ns >= since_ns, calls.c.started_at_ns < until_ns, calls.c.origin.like("trunk:%")
+    )  # fmt: skip
+    if contract:
+        query = query.where(calls.c.contract == contract)
+    for row in connection.execute(query, execution_options={"yield_per": _BATCH}):
+        of, result, recovered, started, answered, ended, segments = row
+        parts = () if segments == "[]" else tuple(Segment(*part) for part in orjson.loads(segments))
+        yield CountedCall(of, result, recovered, started, answered, ended, parts)
