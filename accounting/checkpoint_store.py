@@ -11,8 +11,10 @@ from accounting.checkpoint import Checkpoint, Purpose, Signer
 from accounting.store import declare, lock_chain, read_records
 from accounting.tables import checkpoints
 
-#: What the journal keeps of a statement, besides its digest.
+#: What the journal keeps of a statement, besides its digest and how many calls are on it.
 STATED = ("contract", "month", "number", "currency", "net", "vat", "gross")
+#: And these, if the statement has them: by whose midnights, and whose base fee; the audit needs to know.
+STATED_TOO = ("timezone", "base_tariff")
 
 
 def checkpoint(
@@ -67,11 +69,14 @@ def content_digest(content: Mapping[str, Any]) -> str:
 def issue(connection: Connection, signer: Signer, content: Mapping[str, Any], wall_ns: int) -> dict[str, Any]:
     """Write into the journal that a statement was issued, and sign that; the caller commits.
 
-    ``content`` is everything billed: contract, month, number, currency, net, vat, gross, the ``lines`` of the calls
-    and whatever else. Returns the statement's ``proof``: checkpoint, signature, the key's fingerprint.
+    ``content`` is everything billed: contract, month, number, currency, net, vat (the tax), gross, the ``lines`` of
+    the calls, timezone and base_tariff (as given to :func:`accounting.rating.rate_month`), and whatever else. Its
+    calls were read in this transaction, after :func:`accounting.store.lock_chain`: none may come between. Returns the
+    statement's ``proof``: checkpoint, signature, the key's fingerprint.
     """
     digest = content_digest(content)
     stated: dict[str, object] = {name: content[name] for name in STATED}
+    stated.update({name: content[name] for name in STATED_TOO if name in content})
     declare(
         connection, "statement", str(content["number"]), wall_ns,
         {**stated, "calls": len(content["lines"]), "digest": digest},
