@@ -4,7 +4,7 @@ None of it ever chooses the contract, which is the dialled number's alone: a cal
 may only add service within the contract or refuse the call.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -71,11 +71,25 @@ class Conditions:
     greetings: Mapping[str, str] = field(default_factory=lambda: _NO_GREETINGS)
     vip_callers: tuple[VipCaller, ...] = ()
     blocked_callers: tuple[BlockedCaller, ...] = ()
+    #: the hours of the contract's own plan and of the variants
+    schedule: Schedule = field(init=False, repr=False, compare=False)
+    _vips: Mapping[str, VipCaller] = field(init=False, repr=False, compare=False)
+    _blocked: Mapping[str, BlockedCaller] = field(init=False, repr=False, compare=False)
 
-    def schedule(self) -> Schedule:
-        """The hours of the contract's own plan and of the variants."""
+    def __post_init__(self) -> None:
         hours = ((OWN, self.opening_hours), *((item.name, item.when) for item in self.variants))
-        return Schedule(ZoneInfo(self.time_zone), self.state, hours)
+        object.__setattr__(self, "schedule", Schedule(ZoneInfo(self.time_zone), self.state, hours))
+        # by pattern: thousands may be blocked, and every call asks
+        object.__setattr__(self, "_vips", {item.pattern: item for item in self.vip_callers})
+        object.__setattr__(self, "_blocked", {item.pattern: item for item in self.blocked_callers})
+
+    def vip(self, number: str) -> VipCaller | None:
+        """What fits a caller's number best: the number itself, else the longest beginning."""
+        return _most_specific(self._vips, number)
+
+    def blocked(self, number: str) -> BlockedCaller | None:
+        """The same of the blocked callers."""
+        return _most_specific(self._blocked, number)
 
     def variant(self, name: str) -> Variant | None:
         """The variant of that name; None for the contract's own."""
@@ -105,11 +119,10 @@ def effective(conditions: Conditions, own: Effective, moment: datetime, caller: 
     ``caller`` is in E.164, ``anonymous``, or "" if unknown; ``kind`` is the kind of forwarding, "" for none.
     """
     why = []
-    choice = conditions.schedule().at(moment)
+    choice = conditions.schedule.at(moment)
     variant = conditions.variant(choice.variant)
     why.append(f"{_titled(variant)}: {choice}")
-    vip = most_specific(conditions.vip_callers, caller)
-    blocked = most_specific(conditions.blocked_callers, caller)
+    vip, blocked = conditions.vip(caller), conditions.blocked(caller)
     refused: Refusal | Announce | None = None
     if blocked is not None and (vip is None or _specificity(vip.pattern) <= _specificity(blocked.pattern)):
         refused = Announce(blocked.announcement) if blocked.announcement else _DECLINED
@@ -157,16 +170,16 @@ def _titled(variant: Variant | None) -> str:
 _Caller = TypeVar("_Caller", VipCaller, BlockedCaller)
 
 
-def most_specific(callers: Iterable[_Caller], number: str) -> _Caller | None:
-    """The one that fits a caller's number best: the number itself, else the longest beginning."""
-    fitting = [item for item in callers if _fits(item.pattern, number)]
-    return max(fitting, key=lambda item: _specificity(item.pattern), default=None)
-
-
-def _fits(pattern: str, number: str) -> bool:
-    if not number:
-        return False
-    return number.startswith(pattern[:-1]) if pattern.endswith("*") else number == pattern
+def _most_specific(callers: Mapping[str, _Caller], number: str) -> _Caller | None:
+    if not number or not callers:
+        return None
+    if number in callers:
+        return callers[number]
+    for length in range(len(number), -1, -1):
+        found = callers.get(f"{number[:length]}*")
+        if found is not None:
+            return found
+    return None
 
 
 def _specificity(pattern: str) -> tuple[bool, int]:

@@ -225,7 +225,7 @@ def _not_chosen(conditions: Conditions, effective: Effective, at: datetime) -> I
     """The variants that one might have expected, and what was more specific."""
     if conditions is UNCONDITIONAL:
         return
-    covering = {choice.variant: choice for choice in conditions.schedule().covering(at)}
+    covering = {choice.variant: choice for choice in conditions.schedule.covering(at)}
     first = next(iter(covering))
     for name, hours in ((OWN, conditions.opening_hours), *((item.name, item.when) for item in conditions.variants)):
         if name == effective.variant:

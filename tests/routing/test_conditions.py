@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.conditions import BlockedCaller, Conditions, Variant, VipCaller, most_specific
+from routing.conditions import BlockedCaller, Conditions, Variant, VipCaller
 from routing.contract import Contract, ContractNumber, Waiting
 from routing.directory import Directory, Found
 from routing.hours import parse_rule
@@ -117,10 +117,21 @@ def test_of_equally_specific_ones_the_refusal_wins() -> None:
     assert replace(CONTRACT, conditions=both).effective(MORNING, "+491").refused == Refusal(603)
 
 
-def test_an_unknown_caller_fits_nothing() -> None:
-    everybody = (VipCaller("*", 9),)
-    assert most_specific(everybody, "") is None
-    assert most_specific(everybody, "+491") is everybody[0]
+def test_the_longest_beginning_fits_best_and_an_unknown_caller_nothing() -> None:
+    callers = tuple(VipCaller(pattern, 1) for pattern in ("*", "+49*", "+4930*", "+49301", "+4930123*"))
+    found = Conditions(vip_callers=callers)
+    for number, pattern in (
+        ("+49301", "+49301"),
+        ("+493012", "+4930*"),
+        ("+4930123", "+4930123*"),
+        ("+493012345", "+4930123*"),
+        ("+4940", "+49*"),
+        ("+1", "*"),
+    ):
+        vip = found.vip(number)
+        assert vip is not None
+        assert vip.pattern == pattern
+    assert found.vip("") is None
 
 
 def test_a_variants_status_counts_instead_of_the_contracts_way_out() -> None:
