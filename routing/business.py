@@ -10,7 +10,6 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
@@ -27,6 +26,7 @@ from routing.business_schema import (
     in_words,
     time_zone,
 )
+from routing.business_tariffs import TariffData, tariff_data, tariff_text
 from routing.contract import (
     ALWAYS,
     Agent,
@@ -42,20 +42,6 @@ from routing.directory import Directory
 from routing.plan import Refusal, Step, StepKind
 from routing.toml_lines import Path, TomlLines
 from routing.toml_text import Value, pair, rows
-
-
-@dataclass(frozen=True, slots=True)
-class TariffData:
-    """A tariff as the business file has it; accounting makes its own of it.
-
-    Prices are in ``currency`` (ISO 4217); ``increment`` is "60/60": seconds of the first unit and of the others.
-    """
-
-    name: str
-    currency: str
-    per_minute: Decimal
-    increment: str
-    acceptance: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +116,7 @@ def read_business(text: str, file: str, realm: str) -> Business:
         contracts=tuple(_contract(table, by_id, zone.key) for table in tables.contracts),
         agents=tuple(_agent(table, realm) for table in tables.agents),
         groups=groups,
-        tariffs=tuple(
-            TariffData(table.name, table.currency, table.per_minute, table.increment, table.acceptance)
-            for table in tables.tariffs
-        ),
+        tariffs=tuple(map(tariff_data, tables.tariffs)),
     )
 
 
@@ -216,7 +199,7 @@ def write_business(business: Business) -> str:
     """The business as TOML, always the same for the same; ``read_business`` of it gives an equal Business."""
     zone = time_zone(DEFAULT_TIME_ZONE)
     parts = [pair("time_zone", DEFAULT_TIME_ZONE) + "\n"]
-    parts += [_block("tariffs", _tariff_lines(tariff)) for tariff in business.tariffs]
+    parts += [tariff_text(tariff, lambda moment: _moment_value(moment, zone)) for tariff in business.tariffs]
     parts += [_block("agents", _agent_lines(agent)) for agent in business.agents]
     parts += [_block("groups", _group_lines(group)) for group in business.groups]
     parts += [_block("contracts", _contract_lines(contract, zone)) for contract in business.contracts]
@@ -225,22 +208,6 @@ def write_business(business: Business) -> str:
 
 def _block(table: str, lines: Iterable[str]) -> str:
     return "\n".join((f"[[{table}]]", *lines)) + "\n"
-
-
-def _tariff_lines(tariff: TariffData) -> list[str]:
-    return [
-        pair("name", tariff.name),
-        pair("per_minute", _price(tariff.per_minute)),
-        pair("increment", tariff.increment),
-        pair("acceptance", _price(tariff.acceptance)),
-        pair("currency", tariff.currency),
-    ]
-
-
-def _price(price: Decimal) -> str:
-    # a database may give more zeros back than it was given
-    whole, _, places = f"{price:f}".partition(".")
-    return f"{whole}.{places.rstrip('0').ljust(2, '0')}"
 
 
 def _agent_lines(agent: Agent) -> list[str]:

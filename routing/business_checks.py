@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from routing.business_condition_checks import condition_findings
+from routing.business_tariffs import tariff_findings
 from routing.contract import Validity
 from routing.numbers import target_number
 from routing.toml_lines import Path
@@ -29,6 +30,8 @@ def findings(document: _Table, zone: ZoneInfo, line_of: Callable[[Path], int]) -
     for at, contract in _tables(document, "contracts"):
         yield from _contract(at, contract, agents, groups, tariffs)
         yield from condition_findings(at, contract)
+    for at, tariff in _tables(document, "tariffs"):
+        yield from tariff_findings(at, tariff, zone)
     for at, group in _tables(document, "groups"):
         yield from _members(at, group, agents)
     yield from _endpoints(document, line_of)

@@ -5,8 +5,6 @@ What the parts say about each other is in ``routing.business_checks``.
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
-from decimal import Decimal
 from string import Formatter
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -15,12 +13,12 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
-    ValidationInfo,
 )
 
+from routing.business_fields import STRICT, Moment, Name, printable
+from routing.business_tariffs import TariffTable
 from routing.conditions import ANONYMOUS_CALLER, HIGHEST_PRIORITY
 from routing.contract import PLACEHOLDERS
 from routing.forwarding import ForwardingKind
@@ -40,16 +38,8 @@ _CONTACT = re.compile(
     r"(;[A-Za-z0-9_.!~*'()%\[\]:&+$/=-]+)*",
     re.ASCII,
 )
-_PRICE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
 _CALLER = re.compile(r"\+[1-9][0-9]{0,14}\*?", re.ASCII)
 _SEPARATORS = str.maketrans("", "", "-.()/ ")
-_INCREMENT = re.compile(r"[1-9][0-9]{0,4}/[1-9][0-9]{0,4}", re.ASCII)
-
-
-def _name(value: str) -> str:
-    if not value.isprintable() or value != value.strip():
-        raise ValueError("must have no control characters, and no spaces at its ends")
-    return value
 
 
 def _prose(value: str) -> str:
@@ -66,28 +56,6 @@ def _number(value: str) -> str:
             "or an internal one, such as 1001"
         )
     return number
-
-
-def _moment(value: object, info: ValidationInfo) -> datetime:
-    """TOML's dates and times, all as UTC; a date means its beginning in the file's time zone."""
-    if isinstance(value, datetime):
-        moment = value
-    elif isinstance(value, date):
-        moment = datetime(value.year, value.month, value.day)
-    else:
-        raise ValueError("must be a date or a date with time, without quotes, such as 2025-01-31")
-    if not 1900 <= moment.year < 3000:
-        raise ValueError(f"the year {moment.year} is not of our time")
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone_of(info.context))
-    return moment.astimezone(UTC)
-
-
-def zone_of(context: Any) -> ZoneInfo:
-    """The zone in a validation's context."""
-    zone = context["zone"]
-    assert isinstance(zone, ZoneInfo)
-    return zone
 
 
 def _time_zone(value: str) -> str:
@@ -112,7 +80,7 @@ def _template(value: str) -> str:
         if name is not None and (name not in PLACEHOLDERS or spec or conversion):
             known = " ".join(f"{{{word}}}" for word in PLACEHOLDERS)
             raise ValueError(f"{{{name}}} in {value!r} is no placeholder; there are {known}")
-    return _name(value)
+    return printable(value)
 
 
 def _headers(value: dict[str, str]) -> dict[str, str]:
@@ -124,18 +92,6 @@ def _headers(value: dict[str, str]) -> dict[str, str]:
             raise ValueError(f"{name!r} is there twice")
         lowered.add(name.lower())
         _template(template)
-    return value
-
-
-def _price(value: object) -> Decimal:
-    if not isinstance(value, str) or not _PRICE.fullmatch(value):
-        raise ValueError('must be a price in quotation marks, such as "0.99"')
-    return Decimal(value)
-
-
-def _increment(value: str) -> str:
-    if not _INCREMENT.fullmatch(value):
-        raise ValueError(f"{value!r} must be FIRST/FOLLOWING in seconds, both at least 1, such as 60/60")
     return value
 
 
@@ -186,12 +142,9 @@ def _as_table(value: object) -> object:
     return {"number": value} if isinstance(value, str) else value
 
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_name)]
-Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_name)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(printable)]
 Prose = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_prose)]
-Moment = Annotated[datetime, BeforeValidator(_moment)]
 Template = Annotated[str, StringConstraints(max_length=500), AfterValidator(_template)]
-Price = Annotated[Decimal, BeforeValidator(_price)]
 HoursRule = Annotated[str, StringConstraints(max_length=200), AfterValidator(_rule)]
 Zone = Annotated[str, AfterValidator(_time_zone)]
 #: Named as in the sound library: a path below its folder without the ending.
@@ -199,8 +152,7 @@ Sound = Annotated[str, StringConstraints(max_length=128, pattern=r"^[A-Za-z0-9_.
 
 
 class _Table(BaseModel):
-    # input is never shown: there are passwords in it
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = STRICT
 
 
 class NumberTable(_Table):
@@ -317,16 +269,6 @@ class GroupTable(_Table):
     members: list[Name] = Field(min_length=1)
 
 
-class TariffTable(_Table):
-    """One of ``[[tariffs]]``."""
-
-    name: Name
-    per_minute: Price
-    increment: Annotated[str, AfterValidator(_increment)] = "60/60"
-    acceptance: Price = Decimal(0)
-    currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}\z")
-
-
 class BusinessFile(_Table):
     """The whole file. ``time_zone`` is where its dates, and times without an offset, are meant."""
 
@@ -344,6 +286,7 @@ _WORDS = {
     "string_type": "must be text in quotation marks",
     "int_type": "must be a whole number",
     "list_type": "must be an array: [ ... ]",
+    "date_type": "must be a date without quotes, such as 2025-12-25",
     "dict_type": "must be a table",
     "model_type": "must be a table",
     "model_attributes_type": "must be a table",

@@ -29,9 +29,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from routing.business import Business, TariffData, step_of, step_value
+from routing.business import Business, step_of, step_value
 from routing.business_conditions import conditions_of, conditions_value
 from routing.business_schema import DEFAULT_TIME_ZONE, ConditionsTable
+from routing.business_tariffs import TariffData
 from routing.conditions import UNCONDITIONAL, Conditions
 from routing.contract import (
     Agent,

@@ -2,7 +2,6 @@
 
 import time
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -10,9 +9,10 @@ from zoneinfo import ZoneInfo
 import typer
 
 from accounting.store import declare_tariffs, read_tariffs
-from accounting.tariff import Increment, Tariff, TariffError, TariffVersion, money
+from accounting.tariff import Tariff, TariffError, money, tariff_content, tariffs_of
 from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, configuration, database, give_up
-from routing.business import Business, BusinessError, TariffData, read_business, write_business
+from routing.business import Business, BusinessError, read_business, write_business
+from routing.business_tariffs import tariffs_content, tariffs_from_content
 from routing.explain import explain, render
 from routing.numbers import NumberReader, NumberRules
 from routing.store import load_business, load_directory, replace_business
@@ -47,20 +47,7 @@ def import_file(
 
 
 def _tariffs(business: Business) -> list[Tariff]:
-    return [
-        Tariff(
-            tariff.name,
-            tariff.currency,
-            (
-                TariffVersion(
-                    increment=Increment.parse(tariff.increment),
-                    per_minute=tariff.per_minute,
-                    acceptance=tariff.acceptance,
-                ),
-            ),
-        )
-        for tariff in business.tariffs
-    ]
+    return list(tariffs_of(tariffs_content(business.tariffs)).values())
 
 
 def export_file(
@@ -70,13 +57,7 @@ def export_file(
     """Write the business data as a file that ``import`` takes; passwords come out as hashes."""
     engine = database(configuration(config))
     with engine.connect() as connection:
-        tariffs = [
-            TariffData(
-                item.name, item.currency, version.per_minute or Decimal(0), str(version.increment), version.acceptance
-            )
-            for item in read_tariffs(connection).values()
-            for version in item.versions
-        ]
+        tariffs = tariffs_from_content(tariff_content(read_tariffs(connection).values()))
         text = write_business(load_business(connection, tariffs))
     engine.dispose()
     if file is None:

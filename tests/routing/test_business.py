@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.business import Business, BusinessError, TariffData, read_business, write_business
+from routing.business import Business, BusinessError, read_business, write_business
+from routing.business_tariffs import TariffData, VersionTable
 from routing.contract import (
     Agent,
     Contract,
@@ -66,7 +67,9 @@ def faults(text: str) -> list[str]:
 def test_a_small_file_says_all_that_is_needed() -> None:
     business = read(SMALL)
     secret = b"anna:service.example:open sesame"
-    assert business.tariffs == (TariffData("minute", "EUR", Decimal("0.99"), "60/60", Decimal(0)),)
+    assert business.tariffs == (
+        TariffData("minute", "EUR", (VersionTable.model_construct(per_minute=Decimal("0.99")),)),
+    )
     assert business.agents == (
         Agent(
             "anna",
@@ -169,7 +172,7 @@ def businesses(draw: st.DrawFn) -> Business:
     )
     by_id = {group.id: group for group in groups}
     tariffs = tuple(
-        TariffData(name, "CHF", draw(prices), "60/1", draw(prices))
+        TariffData(name, "CHF", (VersionTable.model_construct(per_minute=draw(prices), acceptance=draw(prices)),))
         for name in draw(st.lists(names, min_size=1, max_size=3, unique=True))
     )
 
