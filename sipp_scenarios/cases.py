@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 ANSWERED = ("answered", "caller_hung_up")
 NO_RECORD = ("", "")
+#: First unit and following units, seconds: most cases talk for a third of a second.
+INCREMENT = (2, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,9 @@ class Case:
     """One behaviour. ``agents`` are the scenarios of the first and second agent; ``plan`` is how they are rung:
     ``first`` alone, both in ``order``, or ``all`` at once. ``record`` is (result, end reason) of the call, and
     ``answers`` who has it. ``over_connection`` is what a phone plays that has registered over TCP, when called.
-    ``conditions`` are more lines of the contract in the business file, with {index} in the names of agents."""
+    ``conditions`` are more lines of the contract in the business file, with {index} in the names of agents.
+    ``increments`` are what the call is billed, of :data:`INCREMENT`; None is one for a call that an agent answered,
+    unless another agent made it, and nothing for all others."""
 
     name: str
     caller: str
@@ -33,6 +37,20 @@ class Case:
     answers: str = "first"
     over_connection: str = ""
     conditions: str = ""
+    increments: int | None = None
+
+    @property
+    def units(self) -> int:
+        """How many increments are billed: 0 for a call that costs nothing."""
+        if self.increments is not None:
+            return self.increments
+        return int(self.record[0] == "answered" and not self.password)
+
+    @property
+    def billed_seconds(self) -> int:
+        """The same in seconds."""
+        first, following = INCREMENT
+        return first + (self.units - 1) * following if self.units else 0
 
 
 def _header(pattern: str, header: str) -> str:
@@ -57,6 +75,8 @@ _VIP = 'vip_callers = [{ number = "+4940123456", variant = "vip" }]\n[[contracts
 
 CASES = (
     Case("basic call", "uac-basic", ("uas-basic",), ANSWERED),
+    Case("talk into the third increment", "uac-basic", ("uas-basic",), ANSWERED, increments=3,
+         fill={'<pause milliseconds="300"/>': '<pause milliseconds="6000"/>'}),
     Case("basic call over TCP", "uac-basic", ("uas-basic",), ANSWERED, listener="tcp"),
     Case("agent hangs up", "uac-waits-for-bye", ("uas-hangs-up",), ("answered", "agent_hung_up")),
     Case("busy agent, next answers", "uac-basic", ("uas-busy", "uas-basic"), ANSWERED, "order",
@@ -79,7 +99,8 @@ CASES = (
     Case("agent's 200 crosses the CANCEL", "uac-cancel", ("uas-answers-into-cancel",),
          ("abandoned", "caller_cancelled")),
     Case("caller's CANCEL crosses the 200", "uac-cancel-too-late", ("uas-basic",), ANSWERED),
-    Case("lost ACK", "uac-lost-ack", ("uas-basic",), ("answered", "caller_ack_timeout")),
+    # given up after 64*T1: 6.4 seconds
+    Case("lost ACK", "uac-lost-ack", ("uas-basic",), ("answered", "caller_ack_timeout"), increments=3),
     Case("lost 200", "uac-late-ack", ("uas-basic",), ANSWERED),
     Case("forked answer", "uac-basic", ("uas-forked",), ANSWERED),
     Case("early media", "uac-early-media", ("uas-early-media",), ANSWERED),

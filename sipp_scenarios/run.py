@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,19 +28,24 @@ from rich.table import Table
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from accounting.records import CallRecord  # noqa: E402 - after the path, so that the script runs from anywhere
-from sipp_scenarios.cases import CASES, NO_RECORD, Case  # noqa: E402
+from accounting.rating import rate  # noqa: E402 - after the path, so that the script runs from anywhere
+from accounting.records import CallRecord  # noqa: E402
+from sipp_scenarios.cases import CASES, INCREMENT, NO_RECORD, Case  # noqa: E402
 from tests.interop.server import Server, free_port, free_ports, has_ipv6  # noqa: E402
 
 AGENTS = "127.0.0.10"
 AT_ONCE = 6
 PATIENCE = 40
 
+ACCEPTANCE = Decimal("0.25")
+PER_INCREMENT = Decimal("0.10")
+
 BUSINESS = """\
 [[tariffs]]
-name = "minute"
-per_minute = "1.00"
-increment = "60/60"
+name = "short"
+acceptance = "@ACCEPTANCE@"
+per_increment = "@PER_INCREMENT@"
+increment = "@INCREMENT@"
 
 [[agents]]
 id = "carla"
@@ -51,7 +57,7 @@ id = "expired"
 customer = "Gone"
 target_numbers = [{ number = "+49302009998", valid_until = 2020-01-01 }]
 plan = [{ agent = "carla", ring_seconds = 5 }]
-tariff = "minute"
+tariff = "short"
 """
 
 CASE = """
@@ -81,7 +87,7 @@ customer = "Kanzlei Berger"
 greeting = "Kanzlei Berger, guten Tag!"
 target_numbers = ["{number}"]
 plan = [{plan}]
-tariff = "minute"
+tariff = "short"
 """
 
 _PLANS = {
@@ -109,7 +115,15 @@ class Stage:
         self.folder = folder
         self.numbers = {case.name: case.number or f"+4930200{index:04d}" for index, case in enumerate(cases)}
         self.agents: dict[str, tuple[int, int]] = {}
-        business = [BUSINESS]
+        prices = {
+            "@INCREMENT@": "{}/{}".format(*INCREMENT),
+            "@ACCEPTANCE@": ACCEPTANCE,
+            "@PER_INCREMENT@": PER_INCREMENT,
+        }
+        text = BUSINESS
+        for mark, value in prices.items():
+            text = text.replace(mark, str(value))
+        business = [text]
         ports = free_ports(AGENTS, 2 * len(cases))
         for index, case in enumerate(cases):
             first, second = ports[2 * index : 2 * index + 2]
@@ -129,10 +143,10 @@ class Stage:
     ) -> None:
         self.server.__exit__(kind, error, trace)
 
-    def record(self, case: Case) -> CallRecord | None:
-        """What is on record of a case's call."""
+    def records(self, case: Case) -> list[CallRecord]:
+        """What is on record of a case's number: one call at most."""
         number = self.numbers[case.name]
-        return next((call for call in self.server.calls() if call.target_number == number), None)
+        return [call for call in self.server.calls() if call.target_number == number]
 
     def play(self, case: Case) -> Verdict:
         """Run the SIPps of one case and judge them."""
@@ -184,7 +198,8 @@ class Stage:
     def _judge_record(self, case: Case) -> list[str]:
         deadline = time.monotonic() + 5
         while True:
-            record = self.record(case)
+            records = self.records(case)
+            record = records[0] if records else None
             found = (record.result, record.end_reason) if record is not None else NO_RECORD
             if found == case.record or time.monotonic() > deadline:
                 break
@@ -201,6 +216,25 @@ class Stage:
                 faults.append(f"talked for {record.talked_ns} ns")
             elif answered and not record.agent.startswith(case.answers):
                 faults.append(f"{record.agent} answered, not {case.answers}")
+        return faults + self._judge_bill(case, records)
+
+    def _judge_bill(self, case: Case, records: Sequence[CallRecord]) -> list[str]:
+        """Every connected second once: how many calls are paid for, how many units, and what that costs."""
+        faults = [f"{len(records)} calls on record"] if len(records) > 1 else []
+        paid = [record for record in records if record.result == "answered" and record.billable]
+        tariffs = self.server.tariffs()
+        rated = [rate(record.segments, tariffs[record.tariff].at(record.answered_at_ns)) for record in paid]
+        units, seconds = sum(bill.units for bill in rated), sum(bill.billed_seconds for bill in rated)
+        if (len(paid), units, seconds) != (min(case.units, 1), case.units, case.billed_seconds):
+            talked = ", ".join(f"{record.talked_ns / 1e9:.3f} s" for record in paid) or "nothing"
+            faults.append(
+                f"billed {len(paid)} calls, {units} units, {seconds} s for {talked}; "
+                f"not {min(case.units, 1)}, {case.units}, {case.billed_seconds} s"
+            )
+        cost = sum((bill.amount for bill in rated), Decimal(0))
+        expected = ACCEPTANCE + PER_INCREMENT * case.units if case.units else Decimal(0)
+        if not faults and cost != expected:
+            faults.append(f"costs {cost}, not {expected}")
         return faults
 
     def _call(self, folder: Path, case: Case) -> "subprocess.Popen[bytes]":
@@ -285,14 +319,15 @@ def main() -> int:
     with stage, ThreadPoolExecutor(AT_ONCE) as pool:
         verdicts = list(pool.map(stage.play, cases))
     table = Table(title="SIPp scenarios")
-    for name in ("case", "caller", "agents", "seconds", "verdict"):
-        table.add_column(name, justify="right" if name == "seconds" else "left")
+    for name in ("case", "caller", "agents", "seconds", "billed", "verdict"):
+        table.add_column(name, justify="right" if name in ("seconds", "billed") else "left")
     for verdict in verdicts:
         case = verdict.case
         said = "[red]" + "; ".join(verdict.faults) if verdict.faults else "[green]✔"
         if verdict.skipped:
             said = f"[yellow]skipped: {verdict.skipped}"
-        table.add_row(case.name, case.caller, ", ".join(case.agents), f"{verdict.seconds:.1f}", said)
+        billed = f"{case.billed_seconds} s" if case.units else ""
+        table.add_row(case.name, case.caller, ", ".join(case.agents), f"{verdict.seconds:.1f}", billed, said)
     console.print(table)
     faults = [fault for verdict in verdicts for fault in verdict.faults] + stage.server.faults()
     for fault in stage.server.faults():

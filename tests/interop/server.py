@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Self
 
 from accounting.records import CallRecord
-from accounting.store import open_engine, read_calls
+from accounting.store import open_engine, read_calls, read_tariffs
+from accounting.tariff import Tariff
 
 #: How long it may take to start, and to end when nobody is talking, seconds.
 PATIENCE = 30.0
@@ -138,6 +139,15 @@ class Server:
         try:
             with engine.connect() as connection:
                 return read_calls(connection)
+        finally:
+            engine.dispose()
+
+    def tariffs(self) -> dict[str, Tariff]:
+        """What calls cost, by name."""
+        engine = open_engine(self._database)
+        try:
+            with engine.connect() as connection:
+                return read_tariffs(connection)
         finally:
             engine.dispose()
 
