@@ -186,7 +186,7 @@ class SipSection(_Section):
 
 class PresentationSection(_Section):
     """What the agent's phone shows. Placeholders: {customer} {contract} {greeting} {caller}
-    {target} {forwarded_from} {forwarding_kind}. A header that comes out empty is left away."""
+    {target} {forwarded_from} {forwarding_kind} {colour}. A header that comes out empty is left away."""
 
     display_name: str = "{customer}"
     headers: dict[str, str] = {
