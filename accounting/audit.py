@@ -5,7 +5,7 @@ table but the journal. The first record that disagrees is named, and why.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, create_engine, func, select
 
-from accounting.archive import Entry, read_entries
+from accounting.archive import ArchiveError, Entry, read_entries
 from accounting.audit_statements import StatementAudit
 from accounting.chain import Chain, ChainedRecord, Disagreement, How, canonical, digest
 from accounting.checkpoint import Checkpoint, PublicKeys
@@ -86,7 +86,7 @@ class Audit:
                 self._signed(entry)
                 continue
             if not self._chain.fits(entry):
-                raise self._chain.explain(entry, (other for other in rest if isinstance(other, ChainedRecord)))
+                raise self._chain.explain(entry, _readable_records(rest))
             self._record(entry)
             if entry.position % _BATCH == 0:
                 self._derived.write(self._scratch)
@@ -252,6 +252,14 @@ class Audit:
                 if call_id not in known:
                     return f"the list of calls has call {call_id}, of which the journal knows nothing"
         return "the list of calls has more rows than the journal"
+
+
+def _readable_records(rest: Iterator[Entry]) -> Iterator[ChainedRecord]:
+    """What comes after a disagreement only helps to explain it: where that cannot be read it does not matter."""
+    with suppress(ArchiveError):
+        for entry in rest:
+            if isinstance(entry, ChainedRecord):
+                yield entry
 
 
 def _compare_row(call_id: str, ours: Any, theirs: Any) -> None:

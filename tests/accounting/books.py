@@ -1,6 +1,5 @@
 """Books to audit: a journal with all that happens, in a database, exported, and tampered with."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +10,6 @@ from sqlalchemy import Connection, Engine
 
 from accounting.archive import read_archive, read_entries, write_archive
 from accounting.audit import Findings, audit
-from accounting.chain import Disagreement
 from accounting.checkpoint import PublicKeys, Signer
 from accounting.checkpoint_store import checkpoint, issue
 from accounting.journal import CallEnded
@@ -116,16 +114,3 @@ def export(engine: Engine, path: Path, *, personal: bool = True) -> Path:
 
 def audited(path: Path, *signers: Signer, **options: Any) -> Findings:
     return audit(read_archive(path), PublicKeys(signer.public_key for signer in signers), **options)
-
-
-def found_in(lines: Sequence[bytes], path: Path, *signers: Signer) -> Disagreement | Exception:
-    """Write these lines as an export; returns what the audit says of them, which must be something."""
-    path.write_bytes(b"".join(lines))
-    try:
-        audited(path, *signers)
-    except Exception as error:
-        return error
-    raise AssertionError("the audit found nothing")
-
-
-Change = Callable[[list[bytes]], list[bytes]]
