@@ -47,6 +47,8 @@ def _variants(
         if name in seen:
             yield (*place, "name"), f"there is another variant {name!r} of this contract"
         seen.add(name)
+        if "if_nobody" in variant and "overflow" in variant:
+            yield (*place, "overflow"), "stands for if_nobody: a caller can only go one way"
         if not variant.get("when") and name not in used:
             yield place, f"{name!r} would never be used: give it hours (when = [ ... ]) or VIP callers"
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from routing.business_schema import DEFAULT_TIME_ZONE, ConditionsTable, StepTable, VariantTable
+from routing.business_ways import destination_of, destination_value
 from routing.conditions import UNCONDITIONAL, BlockedCaller, Conditions, Variant, VipCaller
 from routing.forwarding import ForwardingKind
 from routing.hours import parse_rule
@@ -38,6 +39,7 @@ def _variant(table: VariantTable, step_of: Callable[[StepTable], Step]) -> Varia
         greetings=_texts(table.greetings),
         plan=None if table.plan is None else tuple(map(step_of, table.plan)),
         if_nobody=None if table.if_nobody is None else Refusal(table.if_nobody.status),
+        overflow=None if table.overflow is None else destination_of(table.overflow),
     )
 
 
@@ -80,6 +82,8 @@ def _variant_value(variant: Variant, step_value: Callable[[Step], Mapping[str, V
         value["plan"] = [step_value(step) for step in variant.plan]
     if variant.if_nobody is not None:
         value["if_nobody"] = {"status": variant.if_nobody.status}
+    if variant.overflow is not None:
+        value["overflow"] = destination_value(variant.overflow)
     return value
 
 

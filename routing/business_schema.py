@@ -19,6 +19,7 @@ from pydantic import (
 
 from routing.business_fields import STRICT, Moment, Name, printable
 from routing.business_tariffs import TariffTable
+from routing.business_ways import DestinationTable, Sound
 from routing.conditions import ANONYMOUS_CALLER, HIGHEST_PRIORITY
 from routing.contract import PLACEHOLDERS
 from routing.forwarding import ForwardingKind
@@ -147,8 +148,6 @@ Prose = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_pro
 Template = Annotated[str, StringConstraints(max_length=500), AfterValidator(_template)]
 HoursRule = Annotated[str, StringConstraints(max_length=200), AfterValidator(_rule)]
 Zone = Annotated[str, AfterValidator(_time_zone)]
-#: Named as in the sound library: a path below its folder without the ending.
-Sound = Annotated[str, StringConstraints(max_length=128, pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\z")]
 
 
 class _Table(BaseModel):
@@ -194,6 +193,7 @@ class VariantTable(_Table):
     greetings: dict[ForwardingKind, Prose] = {}
     plan: list[StepTable] | None = Field(default=None, max_length=100)
     if_nobody: RefusalTable | None = None
+    overflow: DestinationTable | None = None
 
 
 class VipTable(_Table):

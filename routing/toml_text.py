@@ -25,6 +25,8 @@ def inline(value: Value) -> str:
     """A value on one line."""
     if isinstance(value, str):
         return f'"{_escaped(value)}"'
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, int):

@@ -8,7 +8,7 @@ from b2bua.sip.message import Request
 from routing.conditions import BlockedCaller, Conditions, Variant, VipCaller
 from routing.contract import Contract
 from routing.hours import parse_rule
-from routing.plan import Refusal, Step
+from routing.plan import Refusal, Step, Voicemail
 from tests.call.desk import ANNA, BEN, CARRIER, Desk, Sent, invite, names, only
 
 BEN_ALONE = (Step("agent", "ben", agents=("ben",)),)
@@ -125,3 +125,11 @@ def test_a_caller_with_our_own_number_is_no_other_contracts_caller() -> None:
     out = call(desk, "+49302000101")
     assert greeted(out) == OWN
     assert only(out, "INVITE").from_.display == "Kanzlei Berger"
+
+
+def test_after_hours_a_caller_may_leave_a_message_while_nobody_rings() -> None:
+    closed = Variant("closed", (parse_rule("always"),), plan=(), overflow=Voicemail("info@example.com"))
+    desk = desk_with(Conditions(opening_hours=(parse_rule("mon-fri 08:00-18:00"),), variants=(closed,)))
+    out = call(desk)
+    assert "INVITE" not in names(out)
+    assert desk.hears() == ("de/leave-message", "beep")

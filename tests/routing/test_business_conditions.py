@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from routing.business import Business, BusinessError, read_business, write_business
 from routing.conditions import UNCONDITIONAL, BlockedCaller, Conditions, Variant, VipCaller
 from routing.hours import STATES, Days, Rule, Span, parse_rule
-from routing.plan import Refusal, Step
+from routing.plan import Announce, Callback, Dial, Refusal, Step, Voicemail
 from tests.routing.test_business import SMALL, faults
 
 FULL = (
@@ -149,7 +150,16 @@ def conditions(draw: st.DrawFn) -> Conditions:
         VipCaller(pattern, draw(st.integers(1, 10)), draw(st.sampled_from(("", *names)))) for pattern in patterns[::2]
     )
     blocked = tuple(BlockedCaller(pattern, draw(st.sampled_from(("", "de/blocked")))) for pattern in patterns[1::2])
-    statuses = st.none() | st.sampled_from((480, 486)).map(Refusal)
+    ways: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+        (
+            {},
+            {"if_nobody": Refusal(486)},
+            {"overflow": Voicemail("a@b.example")},
+            {"overflow": Announce("de/closed")},
+            {"overflow": Dial("+491713920012")},
+            {"overflow": Callback()},
+        )
+    )
     variants = tuple(
         Variant(
             name,
@@ -157,7 +167,7 @@ def conditions(draw: st.DrawFn) -> Conditions:
             draw(prose),
             draw(greetings),
             draw(plans),
-            draw(statuses),
+            **draw(ways),
         )
         for name in names
     )
@@ -252,6 +262,22 @@ def test_whatever_is_written_is_read_again_as_it_was(found: Conditions) -> None:
             "{ busy = ",
             "{ engaged = ",
             "28: contracts[1].greetings.engaged: Input should be 'unconditional', 'busy' or 'no_answer'",
+        ),
+        (
+            "if_nobody = { status = 486 }",
+            'overflow = { dial = "0171" }',
+            "38: contracts[1].variants[1].overflow.dial: '0171' is no number to dial: write it international, such as "
+            "+491713920012",
+        ),
+        (
+            "if_nobody = { status = 486 }",
+            'overflow = { voicemail = "a", callback = true }',
+            "38: contracts[1].variants[1].overflow: must name exactly one of dial, announcement, voicemail, callback",
+        ),
+        (
+            "if_nobody = { status = 486 }",
+            'if_nobody = {}\noverflow = { voicemail = "a" }',
+            "39: contracts[1].variants[1].overflow: stands for if_nobody: a caller can only go one way",
         ),
         ("status = 486", "status = 200", "38: contracts[1].variants[1].if_nobody.status: 200 is none of 404"),
     ],
