@@ -36,7 +36,18 @@ def b2bua(*arguments: str) -> Result:
 
 def test_every_command_teaches_itself() -> None:
     shown = b2bua("--help")
-    for command in ("run", "check", "explain", "import", "export", "calls", "statement", "call", "answer"):
+    for command in (
+        "run",
+        "check",
+        "explain",
+        "import",
+        "export",
+        "calls",
+        "statement",
+        "call",
+        "answer",
+        "forwarding",
+    ):
         assert command in shown.output
         assert b2bua(command, "--help").exit_code == 0
 
@@ -112,6 +123,16 @@ def test_explain_says_whose_call_it_is_and_why(folder: Path) -> None:
     assert shown.output.index("anna") < shown.output.index("ben")
     assert b2bua("explain", "+49302000199").exit_code == 1
     assert b2bua("explain", "+49302000101", "--at", "yesterday").exit_code == 1
+
+
+def test_explain_knows_hours_callers_and_kinds(folder: Path) -> None:
+    b2bua("import", "contracts.toml")
+    call = ("explain", "+49302000103", "--at", "2026-12-24T09:00")
+    assert "variant closed: always" in b2bua(*call).output
+    assert "Sie sind beim Notdienst" in b2bua(*call, "--kind", "no_answer").output
+    assert "the caller is a VIP by +493045050*" in b2bua(*call, "--caller", "0304505012").output
+    blocked = b2bua(*call, "--caller", "+49900123")
+    assert (blocked.exit_code, "603 declined" in blocked.output) == (1, True)
 
 
 def _book(folder: Path, *talks: float) -> None:
