@@ -5,6 +5,7 @@ says where it ends. ``docs/verifying-a-bill.md`` has the format to the byte.
 """
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
@@ -41,6 +42,14 @@ class ArchiveError(Exception):
         self.reason = reason
 
 
+def at_one_instant(connection: Connection) -> Connection:
+    """This connection, reading from now on what the database is at one instant, whatever is written meanwhile."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN")
+        return connection
+    return connection.execution_options(isolation_level="REPEATABLE READ")
+
+
 def read_entries(connection: Connection) -> Iterator[Entry]:
     """Records and checkpoints of a database, in the order of an export."""
     # A checkpoint comes after the record it signs. One for a record that is not there comes last.
@@ -59,7 +68,11 @@ def write_archive(path: Path, entries: Iterable[Entry], wall_ns: int, *, persona
     beside = path.with_name(f".{path.name}.part")
     packed = path.suffix == ".gz"
     try:
-        with gzip.open(beside, "wb", compresslevel=6) if packed else beside.open("wb") as file:
+        # It may hold the numbers of callers: for its owner only.
+        with (
+            os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw,
+            gzip.GzipFile(path.stem, "wb", 6, raw) if packed else raw as file,
+        ):
             counts = _write(cast(IO[bytes], file), entries, wall_ns, personal)
         beside.replace(path)
     finally:

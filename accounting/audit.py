@@ -4,18 +4,17 @@ It needs the records and checkpoints, of a database or an export, and the public
 table but the journal. The first record that disagrees is named, and why.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, create_engine, func, select
 
-from accounting.archive import ArchiveError, Entry, read_entries
+from accounting.archive import ArchiveError, Entry, at_one_instant, read_entries
 from accounting.audit_statements import StatementAudit
 from accounting.chain import Chain, ChainedRecord, Disagreement, How, canonical, digest
 from accounting.checkpoint import Checkpoint, PublicKeys
@@ -23,11 +22,9 @@ from accounting.content import PERSONAL, is_forgotten, read_item
 from accounting.derived import Derivation, call_record
 from accounting.journal import CallEnded, Declaration
 from accounting.proven import ProvenCalls
+from accounting.statement_file import StatementFile
 from accounting.tables import calls, declarations, journal_head, open_calls
 
-#: Contents of statement files, by their digest.
-Statements = Mapping[str, Mapping[str, Any]]
-NO_STATEMENTS: Statements = MappingProxyType({})
 #: Derived rows are written, and progress is told, every so many records.
 _BATCH = 1000
 
@@ -66,14 +63,15 @@ class Audit:
     ``scratch`` is an empty database of its own, where the calls are derived anew: memory stays bounded.
     """
 
-    def __init__(self, keys: PublicKeys, scratch: Connection, statements: Statements = NO_STATEMENTS) -> None:
+    def __init__(self, keys: PublicKeys, scratch: Connection, statements: Collection[StatementFile] = ()) -> None:
         self._keys = keys
         self._scratch = scratch
         self._chain = Chain()
         self._checkpoint: Checkpoint | None = None
         self._proven = ProvenCalls()
         self._derived = Derivation()
-        self._statements = StatementAudit(scratch, statements)
+        self._statements = StatementAudit(scratch, {item.digest: item.content for item in statements})
+        self._given = {item.digest: item.checkpoint for item in statements}
         #: the digest of the statement in the last record, until a checkpoint signs it
         self._unsigned_statement = ""
         self.findings = Findings()
@@ -193,6 +191,11 @@ class Audit:
             )  # fmt: skip
         if checkpoint.statement != self._unsigned_statement:
             raise Disagreement(position, "wrong", f"checkpoint {number} signs a statement that is not here")
+        given = self._given.get(checkpoint.statement, checkpoint)
+        if given.digest != checkpoint.digest:
+            raise Disagreement(
+                position, "changed", f"checkpoint {number} is not the one that the statement carries: both are signed"
+            )  # fmt: skip
         self._unsigned_statement = ""
         self._checkpoint = checkpoint
         self.findings.checkpoints += 1
@@ -305,7 +308,7 @@ def audit(
     entries: Iterable[Entry],
     keys: PublicKeys,
     progress: Callable[[int], None] = _nothing,
-    statements: Statements = NO_STATEMENTS,
+    statements: Collection[StatementFile] = (),
 ) -> Findings:
     """Check an export, and that the ``statements`` follow from it.
 
@@ -321,16 +324,13 @@ def audit_database(
     connection: Connection,
     keys: PublicKeys,
     progress: Callable[[int], None] = _nothing,
-    statements: Statements = NO_STATEMENTS,
+    statements: Collection[StatementFile] = (),
 ) -> Findings:
     """Check a database: as :func:`audit`, and the list of calls too. Raises :class:`Disagreement`.
 
     Everything is read as it is at one instant; a server may go on writing meanwhile.
     """
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN")
-    else:
-        connection = connection.execution_options(isolation_level="REPEATABLE READ")
+    connection = at_one_instant(connection)
     with _scratch_database() as scratch:
         made = Audit(keys, scratch, statements)
         made.run(read_entries(connection), progress)

@@ -2,7 +2,7 @@
 
 import typer
 
-from b2bua.cli import business, figures, forwarding, journal, money, phone, reports, server
+from b2bua.cli import business, figures, forwarding, journal, money, phone, proof, reports, server
 
 app = typer.Typer(
     help="The exchange of a telephone answering service: takes forwarded calls from a carrier's trunk, rings the "
@@ -21,7 +21,12 @@ app.command("calls")(money.list_calls)
 app.command("statement")(money.make_statement)
 app.command("reconcile")(reports.reconcile)
 app.command("figures")(figures.show_figures)
+app.command("audit")(proof.audit_books)
 app.add_typer(journal.accounting, name="accounting")
+journal.accounting.command("export")(proof.export_journal)
+journal.accounting.command("checkpoint")(proof.sign_checkpoint)
+journal.accounting.command("public-key")(proof.show_public_key)
+journal.accounting.command("forget")(proof.forget_numbers)
 app.command("call")(phone.place_call)
 app.command("answer")(phone.answer_calls)
 

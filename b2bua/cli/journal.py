@@ -14,7 +14,7 @@ from accounting.store import declare, read_call
 from accounting.tables import journal
 from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, configuration, database, give_up
 
-accounting = typer.Typer(help="The journal: rebuild what follows from it, correct a call.", no_args_is_help=True)
+accounting = typer.Typer(help="The journal: sign, export, correct, forget, rebuild.", no_args_is_help=True)
 
 
 @accounting.command("rebuild")

@@ -14,7 +14,7 @@ from accounting.archive import ArchiveError, read_archive
 from accounting.audit import audit
 from accounting.chain import GENESIS, ChainedRecord, Disagreement, canonical, record_hash
 from accounting.checkpoint import Checkpoint, PublicKeys, Signer, read_checkpoint
-from accounting.checkpoint_store import content_digest
+from accounting.statement_file import statement_of
 from accounting.store import create_tables, open_engine
 from tests.accounting.books import export, new_signer, write_books
 
@@ -142,12 +142,10 @@ def test_a_tail_that_is_cut_off(exported: Exported, data: st.DataObject) -> None
 def test_a_tail_cut_off_before_a_statement_that_its_customer_has(exported: Exported, data: st.DataObject) -> None:
     """Nobody can see from a file alone that later checkpoints were left out; but who has one, can."""
     place = next(place for place in exported.checkpoints if b'"purpose":"statement"' in exported.lines[place])
-    statement = exported.statement["content"]
+    statement = statement_of(exported.statement, "statement.json")
     kept = data.draw(st.integers(1, exported.checkpoints[0] + 1), "lines")
     assert kept < place
-    found = exported.found(
-        with_new_end([*exported.lines[:kept], b""]), statements={content_digest(statement): statement}
-    )
+    found = exported.found(with_new_end([*exported.lines[:kept], b""]), statements=[statement])
     assert "is not in this journal" in str(found)
 
 
