@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from pypdf import PdfReader
-from pypdf.errors import PyPdfError
 
 from accounting.chain import Disagreement
 from accounting.checkpoint import Checkpoint, PublicKeys, read_checkpoint
@@ -113,6 +111,10 @@ def _embedded(path: Path, text: bytes) -> bytes:
 
 
 def _attached(path: Path) -> bytes:
+    # slow to import, and seldom needed
+    from pypdf import PdfReader
+    from pypdf.errors import PyPdfError
+
     try:
         found = [file for file in PdfReader(path).attachment_list if file.name == ATTACHMENT]
         if len(found) == 1:
