@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import floor, player, relay, report, signalling
+from benchmarks import floor, money, player, relay, report, signalling
 from benchmarks.processes import Cores, split_cores
 from benchmarks.tools import NoCompilerError, compile_c, machine, yardstick_ms
 
@@ -29,7 +29,7 @@ def main() -> None:
     """Parse the arguments, measure, show, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a look in about a minute: ours and kamailio, few calls")
-    parser.add_argument("--only", choices=("signalling", "relay", "player", "floor"), help="one part of it")
+    parser.add_argument("--only", choices=("signalling", "relay", "player", "floor", "money"), help="one part of it")
     parser.add_argument("--servers", default="", help=f"of the signalling, by commas: {','.join(SERVERS)}")
     parser.add_argument("--json", type=Path, default=CACHE / "results.json", help="where the raw results go")
     parser.add_argument("--update", type=Path, metavar="FILE", help="write the tables into docs/performance.md")
@@ -71,6 +71,9 @@ def _run(arguments: argparse.Namespace) -> None:
         if arguments.only in (None, "floor"):
             sizes = floor.QUICK if arguments.quick else floor.Plan()
             results["floor"] = [asdict(figures) for figures in floor.run(sizes, console.print)]
+        if arguments.only in (None, "money"):
+            months = money.QUICK if arguments.quick else money.Plan()
+            results["money"] = [asdict(step) for step in money.run(CACHE, folder, months, console.print)]
         results["yardstick_ms"].append(yardstick_ms())
     report.show(console, results)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,8 @@ def tables(results: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
         found += _player(results["player"])
     if "floor" in results:
         found.append(_floor(results["floor"]))
+    if "money" in results:
+        found += _money(results["money"])
     return found
 
 
@@ -109,6 +111,12 @@ def _goals(results: dict[str, Any]) -> Rows:
                     f"relay CPU at {calls} calls, ours : rtpengine", "at most 1", f"{mine / theirs:.2f}", mine <= theirs
                 )
             )
+    for step in results.get("money", ()):
+        if step["calls"] >= 1_000_000 and step["task"] != "figures":
+            what = f"{step['task']}, {step['calls']:,} calls"
+            rows.append(_goal(f"{what}, MiB", "below 300", f"{step['peak_mib']:.0f}", step["peak_mib"] < 300))
+            if step["task"] == "rate":
+                rows.append(_goal(f"{what}, s", "below 60", f"{step['seconds']:.1f}", step["seconds"] < 60))
     return rows
 
 
@@ -243,3 +251,23 @@ def _floor(measured: list[dict[str, Any]]) -> tuple[str, list[str], Rows]:
     ]
     columns = ["agents / waiting", "offered", "queued", "taken", "declined", "whole call", "larger by", "dearer by"]
     return "The floor, CPU us a decision", columns, rows
+
+
+def _money(steps: list[dict[str, Any]]) -> list[tuple[str, list[str], Rows]]:
+    """A row a task and size, and how the time grows: 1.0 is as the calls do."""
+    rows: Rows = []
+    before: dict[str, dict[str, Any]] = {}
+    for step in sorted(steps, key=lambda step: step["calls"]):
+        smaller = before.get(step["task"])
+        growth = ""
+        if smaller is not None:
+            growth = f"{step['seconds'] / smaller['seconds'] / (step['calls'] / smaller['calls']):.2f}"
+        before[step["task"]] = step
+        rows.append(
+            [
+                f"{step['task']}, {step['calls']:,} calls", f"{step['seconds']:.1f}",
+                f"{step['calls'] / step['seconds']:,.0f}", growth, f"{step['peak_mib']:.0f}", step["result"],
+            ]
+        )  # fmt: skip
+    columns = ["", "seconds", "calls a second", "growth", "MiB at most", "result"]
+    return [("The month's run", columns, rows)]

@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import Engine, event, exc, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from accounting.store import create_tables, open_engine, read_calls, read_journal
 from accounting.delivery import MAX_BATCH
+from accounting.store import create_tables, open_engine, read_calls, read_journal
 from accounting.writer import JournalWriter
 from tests.accounting.ledger import HandLedger, call_ended
 
