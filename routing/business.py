@@ -22,11 +22,19 @@ from routing.business_schema import (
     BusinessFile,
     ContractTable,
     EndpointTable,
-    StepTable,
     in_words,
     time_zone,
 )
+from routing.business_steps import StepReader, step_reader, step_value
 from routing.business_tariffs import TariffData, tariff_data, tariff_text
+from routing.business_waiting import (
+    agent_arguments,
+    agent_rules,
+    contract_arguments,
+    contract_rules,
+    group_arguments,
+    group_rules,
+)
 from routing.contract import (
     ALWAYS,
     Agent,
@@ -36,10 +44,9 @@ from routing.contract import (
     Group,
     Presentation,
     Validity,
-    agents_of,
 )
 from routing.directory import Directory
-from routing.plan import Refusal, Step, StepKind
+from routing.plan import Refusal
 from routing.toml_lines import Path, TomlLines
 from routing.toml_text import Value, pair, rows
 
@@ -110,11 +117,14 @@ def read_business(text: str, file: str, realm: str) -> Business:
     if found:
         # the cause is left away: it would hold the input, passwords and all
         raise BusinessError(sorted(found, key=lambda fault: fault.line)) from None
-    groups = tuple(Group(table.id, table.name, tuple(table.members)) for table in tables.groups)
-    by_id = {group.id: group for group in groups}
+    groups = tuple(
+        Group(table.id, table.name, tuple(table.members), **group_arguments(table)) for table in tables.groups
+    )
+    agents = tuple(_agent(table, realm) for table in tables.agents)
+    read_step = step_reader({group.id: group for group in groups}, {agent.id: agent for agent in agents})
     return Business(
-        contracts=tuple(_contract(table, by_id, zone.key) for table in tables.contracts),
-        agents=tuple(_agent(table, realm) for table in tables.agents),
+        contracts=tuple(_contract(table, read_step, zone.key) for table in tables.contracts),
+        agents=agents,
         groups=groups,
         tariffs=tuple(map(tariff_data, tables.tariffs)),
     )
@@ -147,15 +157,7 @@ def _spoken(place: Path) -> str:
     return f"{spoken}: " if spoken else ""
 
 
-def step_of(table: StepTable, groups: Mapping[str, Group]) -> Step:
-    """A step of a plan, with the agents that it stands for."""
-    # one of them is there, by the checks
-    kind: StepKind = "group" if table.agent is None else "agent"
-    target = table.agent or table.group or ""
-    return Step(kind, target, table.strategy, table.ring_seconds, agents_of(kind, target, groups))
-
-
-def _contract(table: ContractTable, groups: Mapping[str, Group], zone: str) -> Contract:
+def _contract(table: ContractTable, read_step: StepReader, zone: str) -> Contract:
     return Contract(
         id=table.id,
         customer=table.customer,
@@ -166,17 +168,19 @@ def _contract(table: ContractTable, groups: Mapping[str, Group], zone: str) -> C
             ContractNumber(held.number, Validity(held.valid_from, held.valid_until)) for held in table.target_numbers
         ),
         validity=Validity(table.valid_from, table.valid_until),
-        plan=tuple(step_of(step, groups) for step in table.plan),
+        plan=tuple(map(read_step, table.plan)),
         if_nobody=Refusal(table.if_nobody.status),
         tariff=table.tariff,
         presentation=Presentation(table.presentation.display_name, dict(table.presentation.headers)),
         colour=table.colour or "",
-        conditions=conditions_of(table, zone, lambda step: step_of(step, groups)),
+        conditions=conditions_of(table, zone, read_step),
+        **contract_arguments(table),
     )
 
 
 def _agent(table: AgentTable, realm: str) -> Agent:
-    return Agent(table.id, table.name, tuple(_endpoint(table.id, endpoint, realm) for endpoint in table.endpoints))
+    endpoints = tuple(_endpoint(table.id, endpoint, realm) for endpoint in table.endpoints)
+    return Agent(table.id, table.name, endpoints, **agent_arguments(table))
 
 
 def _endpoint(agent_id: str, table: EndpointTable, realm: str) -> Endpoint:
@@ -212,7 +216,8 @@ def _block(table: str, lines: Iterable[str]) -> str:
 
 def _agent_lines(agent: Agent) -> list[str]:
     endpoints = [_endpoint_value(endpoint) for endpoint in agent.endpoints]
-    return [pair("id", agent.id), pair("name", agent.name), rows("endpoints", endpoints)]
+    rules = [pair(key, value) for key, value in agent_rules(agent).items()]
+    return [pair("id", agent.id), pair("name", agent.name), *rules, rows("endpoints", endpoints)]
 
 
 def _endpoint_value(endpoint: Endpoint) -> Mapping[str, Value]:
@@ -228,7 +233,8 @@ def _endpoint_value(endpoint: Endpoint) -> Mapping[str, Value]:
 
 
 def _group_lines(group: Group) -> list[str]:
-    return [pair("id", group.id), pair("name", group.name), pair("members", group.members)]
+    rules = [pair(key, value) for key, value in group_rules(group).items()]
+    return [pair("id", group.id), pair("name", group.name), pair("members", group.members), *rules]
 
 
 def _contract_lines(contract: Contract, zone: ZoneInfo) -> list[str]:
@@ -243,7 +249,8 @@ def _contract_lines(contract: Contract, zone: ZoneInfo) -> list[str]:
         *(pair(key, value) for key, value in _validity_value(contract.validity, zone).items()),
         rows("target_numbers", [_number_value(held, zone) for held in contract.target_numbers]),
         rows("plan", [step_value(step) for step in contract.plan]),
-        pair("if_nobody", {"status": contract.if_nobody.status}),
+        # another way out stands for it
+        *([pair("if_nobody", {"status": contract.if_nobody.status})] if contract.overflow is None else ()),
         pair("tariff", contract.tariff),
     ]
     shown: dict[str, Value] = {}
@@ -255,15 +262,22 @@ def _contract_lines(contract: Contract, zone: ZoneInfo) -> list[str]:
         lines.append(pair("presentation", shown))
     if contract.colour:
         lines.append(pair("colour", contract.colour))
-    return [*lines, *_condition_lines(contract)]
+    return [*lines, *_rule_lines(contract)]
 
 
-def _condition_lines(contract: Contract) -> Iterator[str]:
-    value = conditions_value(contract.conditions, step_value)
+def _rule_lines(contract: Contract) -> Iterator[str]:
+    """What not every contract has: conditions and waiting."""
+    value = contract_rules(contract) | conditions_value(contract.conditions)
+    waiting = value.pop("waiting", {})
     variants = value.pop("variants", [])
     for key, item in value.items():
         yield rows(key, item) if isinstance(item, list) else pair(key, item)
     assert isinstance(variants, list)
+    assert isinstance(waiting, Mapping)
+    if waiting:
+        yield "\n[contracts.waiting]"
+        for key, item in waiting.items():
+            yield pair(key, item)
     for variant in variants:
         # tables of their own, after all keys of the contract itself
         yield "\n[[contracts.variants]]"
@@ -275,11 +289,6 @@ def _number_value(held: ContractNumber, zone: ZoneInfo) -> Value:
     if held.validity == ALWAYS:
         return held.number
     return {"number": held.number, **_validity_value(held.validity, zone)}
-
-
-def step_value(step: Step) -> Mapping[str, Value]:
-    """A step as the file has it."""
-    return {step.kind: step.target, "strategy": step.strategy, "ring_seconds": step.ring_seconds}
 
 
 def _validity_value(validity: Validity, zone: ZoneInfo) -> dict[str, Value]:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from routing.business_condition_checks import condition_findings
 from routing.business_tariffs import tariff_findings
+from routing.business_waiting_checks import highest_levels, tier_findings, waiting_findings
 from routing.contract import Validity
 from routing.numbers import target_number
 from routing.toml_lines import Path
@@ -27,13 +28,16 @@ def findings(document: _Table, zone: ZoneInfo, line_of: Callable[[Path], int]) -
     agents = _names(document, "agents", "id")
     groups = _names(document, "groups", "id")
     tariffs = _names(document, "tariffs", "name")
+    skills = highest_levels(document)
     for at, contract in _tables(document, "contracts"):
         yield from _contract(at, contract, agents, groups, tariffs)
+        yield from waiting_findings(at, contract, skills)
         yield from condition_findings(at, contract)
     for at, tariff in _tables(document, "tariffs"):
         yield from tariff_findings(at, tariff, zone)
     for at, group in _tables(document, "groups"):
         yield from _members(at, group, agents)
+        yield from tier_findings(at, group)
     yield from _endpoints(document, line_of)
     yield from _numbers(document, zone, line_of)
 
@@ -94,8 +98,8 @@ def _contract(at: Path, contract: _Table, agents: set[str], groups: set[str], ta
 def _plan(at: Path, planned: _Table, agents: set[str], groups: set[str]) -> Iterator[Finding]:
     for place, step in _tables(planned, "plan", at):
         agent, group = step.get("agent"), step.get("group")
-        if ("agent" in step) == ("group" in step):
-            yield place, "a step names either an agent or a group"
+        if sum(kind in step for kind in ("agent", "group", "skill")) != 1:
+            yield place, "a step names an agent, a group or a skill: one of them"
         if isinstance(agent, str) and agent not in agents:
             yield (*place, "agent"), _unknown("agent", agent, agents)
         if isinstance(group, str) and group not in groups:

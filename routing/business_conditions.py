@@ -4,24 +4,25 @@ Both hold the same tables, see ``routing.business_schema.ConditionsTable``. What
 nowhere: so files and databases of before mean what they meant.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
-from routing.business_schema import DEFAULT_TIME_ZONE, ConditionsTable, StepTable, VariantTable
+from routing.business_schema import DEFAULT_TIME_ZONE, ConditionsTable, VariantTable
+from routing.business_steps import StepReader, step_value
 from routing.business_ways import destination_of, destination_value
 from routing.conditions import UNCONDITIONAL, BlockedCaller, Conditions, Variant, VipCaller
 from routing.forwarding import ForwardingKind
 from routing.hours import parse_rule
-from routing.plan import Refusal, Step
+from routing.plan import Refusal
 from routing.toml_text import Value
 
 
-def conditions_of(table: ConditionsTable, zone: str, step_of: Callable[[StepTable], Step]) -> Conditions:
+def conditions_of(table: ConditionsTable, zone: str, read_step: StepReader) -> Conditions:
     """The conditions that the table names. ``zone`` is the time zone of hours that name none."""
     found = Conditions(
         state=table.public_holidays or "",
         opening_hours=tuple(map(parse_rule, table.opening_hours)),
-        variants=tuple(_variant(item, step_of) for item in table.variants),
+        variants=tuple(_variant(item, read_step) for item in table.variants),
         greetings=_texts(table.greetings),
         vip_callers=tuple(VipCaller(item.number, item.priority, item.variant or "") for item in table.vip_callers),
         blocked_callers=tuple(BlockedCaller(item.number, item.announcement or "") for item in table.blocked_callers),
@@ -31,13 +32,13 @@ def conditions_of(table: ConditionsTable, zone: str, step_of: Callable[[StepTabl
     return UNCONDITIONAL if replace(found, time_zone=UNCONDITIONAL.time_zone) == UNCONDITIONAL else found
 
 
-def _variant(table: VariantTable, step_of: Callable[[StepTable], Step]) -> Variant:
+def _variant(table: VariantTable, read_step: StepReader) -> Variant:
     return Variant(
         name=table.name,
         when=tuple(map(parse_rule, table.when)),
         greeting=table.greeting,
         greetings=_texts(table.greetings),
-        plan=None if table.plan is None else tuple(map(step_of, table.plan)),
+        plan=None if table.plan is None else tuple(map(read_step, table.plan)),
         if_nobody=None if table.if_nobody is None else Refusal(table.if_nobody.status),
         overflow=None if table.overflow is None else destination_of(table.overflow),
     )
@@ -47,7 +48,7 @@ def _texts(greetings: Mapping[ForwardingKind, str]) -> dict[str, str]:
     return dict(sorted((str(kind), text) for kind, text in greetings.items()))
 
 
-def conditions_value(conditions: Conditions, step_value: Callable[[Step], Mapping[str, Value]]) -> dict[str, Value]:
+def conditions_value(conditions: Conditions) -> dict[str, Value]:
     """What ``ConditionsTable`` reads."""
     return _given(
         {
@@ -63,12 +64,12 @@ def conditions_value(conditions: Conditions, step_value: Callable[[Step], Mappin
                 {"number": item.pattern, "announcement": item.announcement} if item.announcement else item.pattern
                 for item in conditions.blocked_callers
             ],
-            "variants": [_variant_value(item, step_value) for item in conditions.variants],
+            "variants": [_variant_value(item) for item in conditions.variants],
         }
     )
 
 
-def _variant_value(variant: Variant, step_value: Callable[[Step], Mapping[str, Value]]) -> dict[str, Value]:
+def _variant_value(variant: Variant) -> dict[str, Value]:
     value = _given(
         {
             "name": variant.name,

@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, StringConstraints, ValidationInfo
 
+from routing.plan import REFUSALS
+
 #: How each table of the file is read. Input is never shown: there are passwords in it.
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -14,6 +16,14 @@ def printable(value: str) -> str:
     """Text of one line. Raises ``ValueError``."""
     if not value.isprintable() or value != value.strip():
         raise ValueError("must have no control characters, and no spaces at its ends")
+    return value
+
+
+def refusal_status(value: int) -> int:
+    """One of the statuses that a caller may be told. Raises ``ValueError``."""
+    if value not in REFUSALS:
+        known = ", ".join(f"{status} {meaning}" for status, meaning in REFUSALS.items())
+        raise ValueError(f"{value} is none of {known}")
     return value
 
 

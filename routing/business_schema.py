@@ -17,15 +17,16 @@ from pydantic import (
     StringConstraints,
 )
 
-from routing.business_fields import STRICT, Moment, Name, printable
+from routing.business_fields import STRICT, Moment, Name, printable, refusal_status
+from routing.business_steps import StepTable
 from routing.business_tariffs import TariffTable
+from routing.business_waiting import AgentRules, GroupRules, WaitingRules
 from routing.business_ways import DestinationTable, Sound
 from routing.conditions import ANONYMOUS_CALLER, HIGHEST_PRIORITY
 from routing.contract import PLACEHOLDERS
 from routing.forwarding import ForwardingKind
 from routing.hours import STATES, parse_rule
 from routing.numbers import target_number
-from routing.plan import LONGEST_RING_SECONDS, REFUSALS, SHORTEST_RING_SECONDS, Strategy
 
 DEFAULT_TIME_ZONE = "Europe/Berlin"
 
@@ -108,13 +109,6 @@ def _algorithms(value: list[str]) -> list[str]:
     return value
 
 
-def _status(value: int) -> int:
-    if value not in REFUSALS:
-        known = ", ".join(f"{status} {meaning}" for status, meaning in REFUSALS.items())
-        raise ValueError(f"{value} is none of {known}")
-    return value
-
-
 def _rule(value: str) -> str:
     return str(parse_rule(value))
 
@@ -162,19 +156,10 @@ class NumberTable(_Table):
     valid_until: Moment | None = None
 
 
-class StepTable(_Table):
-    """One of ``agent`` and ``group``."""
-
-    agent: Name | None = None
-    group: Name | None = None
-    strategy: Strategy = "in_order"
-    ring_seconds: int = Field(default=20, ge=SHORTEST_RING_SECONDS, le=LONGEST_RING_SECONDS)
-
-
 class RefusalTable(_Table):
     """What the caller is told when nobody answers."""
 
-    status: Annotated[int, AfterValidator(_status)] = 480
+    status: Annotated[int, AfterValidator(refusal_status)] = 480
 
 
 class PresentationTable(_Table):
@@ -223,7 +208,7 @@ class ConditionsTable(_Table):
     blocked_callers: list[Annotated[BlockedTable, BeforeValidator(_as_table)]] = Field(default=[], max_length=10_000)
 
 
-class ContractTable(ConditionsTable):
+class ContractTable(ConditionsTable, WaitingRules):
     """One of ``[[contracts]]``."""
 
     id: Name
@@ -253,7 +238,7 @@ class EndpointTable(_Table):
     contact: Annotated[str, StringConstraints(max_length=256), AfterValidator(_contact)] | None = None
 
 
-class AgentTable(_Table):
+class AgentTable(AgentRules):
     """One of ``[[agents]]``."""
 
     id: Name
@@ -261,7 +246,7 @@ class AgentTable(_Table):
     endpoints: list[EndpointTable] = Field(default=[], max_length=10)
 
 
-class GroupTable(_Table):
+class GroupTable(GroupRules):
     """One of ``[[groups]]``."""
 
     id: Name

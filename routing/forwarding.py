@@ -26,6 +26,7 @@ _ACTIVATE = re.compile(r"\*(21|61|67)\*(\+?[0-9]{2,15})(?:\*([0-9]{1,2}))?#", re
 _ACTIVATE_MOBILE = re.compile(r"\*\*(21|61|67)\*(\+?[0-9]{2,15})(?:\*[0-9]{0,2}(?:\*([0-9]{1,2}))?)?#", re.ASCII)
 _DEACTIVATE = re.compile(r"##?(21|61|67)#", re.ASCII)
 _INTERROGATE = re.compile(r"\*#(21|61|67)#", re.ASCII)
+_REACTIVATE = re.compile(r"\*(21|61|67)#", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,26 @@ class Interrogate:
 
 
 Code = Activate | Deactivate | Interrogate
+
+
+@dataclass(frozen=True, slots=True)
+class Reactivate:
+    """Forward again, to the number that was switched on last."""
+
+    kind: ForwardingKind
+
+
+@dataclass(frozen=True, slots=True)
+class DeactivateAll:
+    """Forward nothing any longer; ``forget`` the numbers too."""
+
+    forget: bool
+
+
+#: All that one of our own lines understands; what customers are told to dial at their carrier is a ``Code``.
+LineCode = Code | Reactivate | DeactivateAll
+#: All kinds at once (3GPP TS 22.030 annex B): switched off, and forgotten.
+_ALL = {"#002#": DeactivateAll(forget=False), "##002#": DeactivateAll(forget=True)}
 
 
 def write_code(code: Code, network: Network = "fixed") -> str:
@@ -85,6 +106,13 @@ def parse_code(text: str) -> Code | None:
     if found[3] and (kind != "no_answer" or not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS):
         return None
     return Activate(kind, found[2], seconds)
+
+
+def parse_line_code(text: str) -> LineCode | None:
+    """What was dialled on a line of ours; None if it is no forwarding code."""
+    if found := _REACTIVATE.fullmatch(text[:32]):
+        return Reactivate(_KINDS[found[1]])
+    return _ALL.get(text) or parse_code(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,22 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from routing.business import Business, step_of, step_value
+from routing.business import Business
 from routing.business_conditions import conditions_of, conditions_value
 from routing.business_schema import DEFAULT_TIME_ZONE, ConditionsTable
+from routing.business_steps import StepReader, step_reader, step_rules, stored_step
 from routing.business_tariffs import TariffData
+from routing.business_waiting import (
+    AgentRules,
+    GroupRules,
+    WaitingRules,
+    agent_arguments,
+    agent_rules,
+    contract_arguments,
+    contract_rules,
+    group_arguments,
+    group_rules,
+)
 from routing.conditions import UNCONDITIONAL, Conditions
 from routing.contract import (
     Agent,
@@ -42,10 +54,9 @@ from routing.contract import (
     Group,
     Presentation,
     Validity,
-    agents_of,
 )
 from routing.directory import Directory
-from routing.plan import Refusal, Step
+from routing.plan import Refusal
 
 
 class _Text(TypeDecorator[str]):
@@ -81,6 +92,11 @@ class _Moment(TypeDecorator[datetime]):
 metadata = MetaData()
 
 
+def _rules() -> Column[str]:
+    # JSON: what not every one has, as in the business file; it needs no columns, for nothing is sought by it
+    return Column("rules", _Text, nullable=False, server_default="{}")
+
+
 def _position() -> Column[int]:
     # the order of the file, which for plans and members is the order of ringing
     return Column("position", Integer, nullable=False)
@@ -104,6 +120,7 @@ contracts = Table(
     Column("colour", String(7), nullable=False, server_default=""),
     # JSON: what of the contract depends on hours, callers and kinds of forwarding, as in the business file
     Column("conditions", _Text, nullable=False, server_default="{}"),
+    _rules(),
 )
 
 target_numbers = Table(
@@ -126,6 +143,7 @@ plan_steps = Table(
     Column("target", _Text, nullable=False),
     Column("strategy", String(16), nullable=False),
     Column("ring_seconds", Integer, nullable=False),
+    _rules(),
 )
 
 agents = Table(
@@ -134,6 +152,7 @@ agents = Table(
     Column("id", _Text, primary_key=True),
     _position(),
     Column("name", _Text, nullable=False),
+    _rules(),
 )
 
 endpoints = Table(
@@ -156,6 +175,7 @@ groups = Table(
     Column("id", _Text, primary_key=True),
     _position(),
     Column("name", _Text, nullable=False),
+    _rules(),
 )
 
 group_members = Table(
@@ -209,6 +229,7 @@ def replace_business(connection: Connection, business: Business) -> None:
                 "target": step.target,
                 "strategy": step.strategy,
                 "ring_seconds": step.ring_seconds,
+                "rules": _json(step_rules(step)),
             }
             for contract in business.contracts
             for position, step in enumerate(contract.plan)
@@ -217,7 +238,10 @@ def replace_business(connection: Connection, business: Business) -> None:
     _insert(
         connection,
         agents,
-        ({"id": agent.id, "position": position, "name": agent.name} for position, agent in enumerate(business.agents)),
+        (
+            {"id": agent.id, "position": position, "name": agent.name, "rules": _json(agent_rules(agent))}
+            for position, agent in enumerate(business.agents)
+        ),
     )
     _insert(
         connection,
@@ -231,7 +255,10 @@ def replace_business(connection: Connection, business: Business) -> None:
     _insert(
         connection,
         groups,
-        ({"id": group.id, "position": position, "name": group.name} for position, group in enumerate(business.groups)),
+        (
+            {"id": group.id, "position": position, "name": group.name, "rules": _json(group_rules(group))}
+            for position, group in enumerate(business.groups)
+        ),
     )
     _insert(
         connection,
@@ -250,6 +277,10 @@ def _insert(connection: Connection, table: Table, values: Iterable[Mapping[str, 
         connection.execute(insert(table), rows)
 
 
+def _json(value: Mapping[str, object]) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _contract_row(position: int, contract: Contract) -> dict[str, object]:
     return {
         "id": contract.id,
@@ -264,7 +295,8 @@ def _contract_row(position: int, contract: Contract) -> dict[str, object]:
         "display_name": contract.presentation.display_name,
         "headers": json.dumps(dict(contract.presentation.headers)),
         "colour": contract.colour,
-        "conditions": json.dumps(conditions_value(contract.conditions, step_value), ensure_ascii=False),
+        "conditions": _json(conditions_value(contract.conditions)),
+        "rules": _json(contract_rules(contract)),
     }
 
 
@@ -320,19 +352,29 @@ def _load(connection: Connection, tariffs: tuple[TariffData, ...]) -> tuple[Busi
 def _load_tables(connection: Connection, tariffs: tuple[TariffData, ...]) -> Business:
     members = _grouped(connection, group_members, "group_id")
     found_groups = tuple(
-        Group(row.id, row.name, tuple(member.agent_id for member in members.get(row.id, ())))
+        Group(
+            row.id,
+            row.name,
+            tuple(member.agent_id for member in members.get(row.id, ())),
+            **group_arguments(GroupRules.model_validate_json(row.rules)),
+        )
         for row in connection.execute(select(groups).order_by(groups.c.position))
     )
     phones = _grouped(connection, endpoints, "agent_id")
     found_agents = tuple(
-        Agent(row.id, row.name, tuple(_endpoint(phone) for phone in phones.get(row.id, ())))
+        Agent(
+            row.id,
+            row.name,
+            tuple(_endpoint(phone) for phone in phones.get(row.id, ())),
+            **agent_arguments(AgentRules.model_validate_json(row.rules)),
+        )
         for row in connection.execute(select(agents).order_by(agents.c.position))
     )
-    by_id = {group.id: group for group in found_groups}
+    read_step = step_reader({group.id: group for group in found_groups}, {agent.id: agent for agent in found_agents})
     numbers = _grouped(connection, target_numbers, "contract_id")
     steps = _grouped(connection, plan_steps, "contract_id")
     found_contracts = tuple(
-        _contract(row, numbers.get(row.id, []), steps.get(row.id, []), by_id)
+        _contract(row, numbers.get(row.id, []), steps.get(row.id, []), read_step)
         for row in connection.execute(select(contracts).order_by(contracts.c.position))
     )
     return Business(found_contracts, found_agents, found_groups, tariffs)
@@ -358,7 +400,7 @@ def _endpoint(row: Row[Any]) -> Endpoint:
     )
 
 
-def _contract(row: Row[Any], numbers: list[Row[Any]], steps: list[Row[Any]], by_id: Mapping[str, Group]) -> Contract:
+def _contract(row: Row[Any], numbers: list[Row[Any]], steps: list[Row[Any]], read_step: StepReader) -> Contract:
     return Contract(
         id=row.id,
         customer=row.customer,
@@ -370,19 +412,20 @@ def _contract(row: Row[Any], numbers: list[Row[Any]], steps: list[Row[Any]], by_
         ),
         validity=Validity(row.valid_from, row.valid_until),
         plan=tuple(
-            Step(step.kind, step.target, step.strategy, step.ring_seconds, agents_of(step.kind, step.target, by_id))
+            stored_step(step.kind, step.target, step.strategy, step.ring_seconds, json.loads(step.rules), read_step)
             for step in steps
         ),
         if_nobody=Refusal(row.refusal_status),
         tariff=row.tariff,
         presentation=Presentation(row.display_name, json.loads(row.headers)),
         colour=row.colour,
-        conditions=_conditions(row.conditions, by_id),
+        conditions=_conditions(row.conditions, read_step),
+        **contract_arguments(WaitingRules.model_validate_json(row.rules)),
     )
 
 
-def _conditions(written: str, by_id: Mapping[str, Group]) -> Conditions:
+def _conditions(written: str, read_step: StepReader) -> Conditions:
     if written == "{}":
         return UNCONDITIONAL
     table = ConditionsTable.model_validate_json(written)
-    return conditions_of(table, DEFAULT_TIME_ZONE, lambda step: step_of(step, by_id))
+    return conditions_of(table, DEFAULT_TIME_ZONE, read_step)

@@ -256,11 +256,15 @@ def test_whatever_is_written_is_read_again_as_it_was(business: Business) -> None
         ('members = ["anna"]', 'members = ["anna", "anna"]', "13: groups[1].members[2]: 'anna' is a member already"),
         ('members = ["anna"]', "members = []", "13: groups[1].members: must not be empty"),
         ('{ group = "office" }', "", "20: contracts[1].plan: must not be empty"),
-        ('{ group = "office" }', "{}", "20: contracts[1].plan[1]: a step names either an agent or a group"),
+        (
+            '{ group = "office" }',
+            "{}",
+            "20: contracts[1].plan[1]: a step names an agent, a group or a skill: one of them",
+        ),
         (
             'group = "office"',
             'group = "office", agent = "anna"',
-            "20: contracts[1].plan[1]: a step names either an agent or a group",
+            "20: contracts[1].plan[1]: a step names an agent, a group or a skill: one of them",
         ),
         (
             'group = "office"',
