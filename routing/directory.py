@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from routing.contract import Agent, Contract, ContractNumber, Endpoint, Group, Validity
+from routing.lines import Line
 from routing.numbers import NumberReader, TargetNumber, is_literal
 
 _Named = TypeVar("_Named", Contract, Agent, Group)
@@ -51,7 +52,9 @@ class Assignment:
 class Directory:
     """A snapshot of the business data, at one ``revision`` of the store."""
 
-    __slots__ = ("agents", "contracts", "endpoints", "groups", "literals", "numbers", "revision")
+    __slots__ = (
+        "_lines_by_username", "agents", "contracts", "endpoints", "groups", "lines", "literals", "numbers", "revision",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -59,8 +62,12 @@ class Directory:
         agents: Iterable[Agent] = (),
         groups: Iterable[Group] = (),
         revision: int = 0,
+        lines: Iterable[Line] = (),
     ) -> None:
         self.revision = revision
+        #: our own lines by number
+        self.lines: Mapping[str, Line] = MappingProxyType({line.number: line for line in lines})
+        self._lines_by_username = {line.endpoint.username: line for line in self.lines.values()}
         self.contracts: Mapping[str, Contract] = _by_id(contracts)
         self.agents: Mapping[str, Agent] = _by_id(agents)
         self.groups: Mapping[str, Group] = _by_id(groups)
@@ -72,6 +79,7 @@ class Directory:
                 for endpoint in agent.endpoints
                 if endpoint.username
             }
+            | {username: line.endpoint for username, line in self._lines_by_username.items()}
         )
         numbers: dict[str, tuple[Assignment, ...]] = {}
         for contract in self.contracts.values():
@@ -110,6 +118,10 @@ class Directory:
     def endpoint(self, username: str) -> Endpoint | None:
         """The registering endpoint of that name."""
         return self.endpoints.get(username)
+
+    def line_of(self, username: str) -> Line | None:
+        """The line whose phones register under that name; None for an agent's."""
+        return self._lines_by_username.get(username)
 
 
 def _effective(contract: Contract, held: ContractNumber) -> Validity:

@@ -40,9 +40,7 @@ class Line:
 
 
 def _allowed(number: str, patterns: tuple[str, ...]) -> bool:
-    return any(
-        number.startswith(pattern[:-1]) if pattern.endswith("*") else number == pattern for pattern in patterns
-    )
+    return any(number.startswith(pattern[:-1]) if pattern.endswith("*") else number == pattern for pattern in patterns)
 
 
 @dataclass(frozen=True, slots=True)
