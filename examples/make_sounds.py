@@ -16,6 +16,7 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
+from b2bua.call.prompts import MINUTES, POSITIONS
 from media.sounds import signal_tones
 from media.tones import tone
 from media.wave_file import RATE, read_wave, write_wave
@@ -25,8 +26,6 @@ VOICES = {"de": "de", "en": "en-gb"}
 SPEED = 150
 #: Of full scale: loud enough beside speech, and no clipping in anybody's telephone.
 PEAK = 0.5
-POSITIONS = range(1, 21)
-MINUTES = (2, 3, 4, 5, 10, 15, 20, 30)
 LONGEST = 60.0
 
 #: name -> (German, English)
@@ -91,7 +90,7 @@ def sentences() -> Iterator[tuple[str, str, str]]:
         yield f"en/position/{number}", "en", f"You are caller number {number}."
         yield f"de/number/{number}", "de", str(number)
         yield f"en/number/{number}", "en", str(number)
-    for minutes in MINUTES:
+    for minutes in MINUTES[1:]:
         yield f"de/wait/{minutes}", "de", f"Die Wartezeit beträgt voraussichtlich {minutes} Minuten."
         yield f"en/wait/{minutes}", "en", f"Your expected wait is {minutes} minutes."
 

@@ -132,4 +132,4 @@ def test_after_hours_a_caller_may_leave_a_message_while_nobody_rings() -> None:
     desk = desk_with(Conditions(opening_hours=(parse_rule("mon-fri 08:00-18:00"),), variants=(closed,)))
     out = call(desk)
     assert "INVITE" not in names(out)
-    assert desk.hears() == ("de/leave-message", "beep")
+    assert desk.hears() == ("de/voicemail/record", "tone/record")

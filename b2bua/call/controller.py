@@ -3,7 +3,7 @@
 import structlog
 
 from accounting.journal import Activity, Ledger
-from b2bua.call import waiting
+from b2bua.call import departure, waiting
 from b2bua.call.call import Call
 from b2bua.call.leg import AGENT, CALLER, Leg
 from b2bua.call.messages import Messages
@@ -149,7 +149,9 @@ class CallController:
         elif isinstance(event, SoundEnded):
             call.step(Input.SOUND_ENDED, at, event.tag)
         elif isinstance(event, DigitPressed):
-            if event.leg == CALLER:
+            if event.leg == CALLER and call.departure is not None:
+                departure.digit_pressed(call, event.digit)
+            elif event.leg == CALLER:
                 self.floor.digit_pressed(call.id, event.digit, at / 1e9)
         elif isinstance(event, MediaTimedOut):
             log.info("media_timeout", call_id=call.id, leg=event.leg)
@@ -159,12 +161,11 @@ class CallController:
         """A message is written; its caller may be gone by now."""
         if event.fault:
             log.error("message_lost", call_id=event.session, fault=event.fault)
-        if self.messages is not None:
-            message = self.messages.ended(event.path, event.seconds)
-            if message is not None:
-                log.info("message_left", call_id=event.session, mailbox=message.mailbox, seconds=round(event.seconds))
+        message = None if self.messages is None else self.messages.ended(event.path, event.seconds)
+        if message is not None:
+            log.info("message_left", call_id=event.session, mailbox=message.mailbox, seconds=round(event.seconds))
         if call is not None:
-            call.step(Input.RECORDED, at)
+            call.step(Input.GONE_THROUGH if message is None else Input.RECORDED, at)
 
     def shut_down(self, at: int) -> None:
         """End every call now: BYE to everybody, intervals closed."""

@@ -5,6 +5,7 @@ Nothing of this is paid for.
 
 from typing import TYPE_CHECKING
 
+from b2bua.call import prompts
 from b2bua.call.leg import AGENT, CALLER, Leg, Offer
 from b2bua.call.states import Input
 from b2bua.call.waiting import pick_up
@@ -15,16 +16,18 @@ if TYPE_CHECKING:
 
 #: What an external party's offer is kept under: no agent has this name.
 _OTHER = ""
+_HEARD = "departure"
 
 
 class Departure:
     """One caller's way out."""
 
-    __slots__ = ("destination", "recording")
+    __slots__ = ("destination", "recorded")
 
     def __init__(self, destination: Destination) -> None:
         self.destination = destination
-        self.recording = False
+        #: of a message: None before the tone, False while the caller speaks
+        self.recorded: bool | None = None
 
 
 def leave_queue(call: "Call", at: int, destination: object) -> None:
@@ -66,30 +69,44 @@ def accept_to_leave(call: "Call", at: int, sdp: object) -> None:
 
 def _begin(call: "Call") -> None:
     assert call.departure is not None
-    language = call.contract.language
     match call.departure.destination:
         case Announce(announcement):
             sounds = [announcement]
         case Voicemail():
-            sounds = [f"{language}/leave-message", "beep"]
+            sounds = prompts.leave_message(call.contract)
         case Callback():
-            sounds = [f"{language}/callback-noted"]
+            sounds = prompts.callback_noted(call.contract)
             call.ports.callback_wanted(call)
         case _:
-            sounds = [f"{language}/nobody-available"]
-    call.media.play(call.id, CALLER, sounds, tag="departure")
+            sounds = prompts.nobody_available(call.contract)
+    call.media.play(call.id, CALLER, sounds, tag=_HEARD)
 
 
 def depart_on(call: "Call", at: int, tag: object) -> None:
     """What was to be heard has been heard."""
     departure = call.departure
-    if departure is None or tag != "departure":
+    if departure is None or tag != _HEARD:
         return
-    if isinstance(departure.destination, Voicemail) and not departure.recording:
-        departure.recording = True
+    if isinstance(departure.destination, Voicemail) and departure.recorded is None:
+        departure.recorded = False
+        call.media.listen(call.id, CALLER)
         call.ports.record_message(call, departure.destination.mailbox, at)
     else:
         call.step(Input.GONE_THROUGH, at)
+
+
+def digit_pressed(call: "Call", digit: str) -> None:
+    """A key ends the message, as the caller was told."""
+    departure = call.departure
+    if departure is not None and departure.recorded is False and digit == "#":
+        call.media.finish(call.id, CALLER)
+
+
+def thank(call: "Call", at: int, subject: object) -> None:
+    """The message is there; who is gone by now is not in this state any more."""
+    assert call.departure is not None
+    call.departure.recorded = True
+    call.media.play(call.id, CALLER, prompts.message_kept(call.contract), tag=_HEARD)
 
 
 def say_goodbye(call: "Call", at: int, subject: object) -> None:

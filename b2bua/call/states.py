@@ -87,7 +87,7 @@ TRANSITIONS: dict[tuple[State, Input], tuple[str, State]] = {
     (State.WHISPERING, Input.SHUTDOWN): ("refuse_for_shutdown", State.CLOSING),
     (State.LEAVING, Input.DESCRIPTION_FOR_CALLER): ("accept_to_leave", State.LEAVING),
     (State.LEAVING, Input.SOUND_ENDED): ("depart_on", State.LEAVING),
-    (State.LEAVING, Input.RECORDED): ("say_goodbye", State.CLOSING),
+    (State.LEAVING, Input.RECORDED): ("thank", State.LEAVING),
     (State.LEAVING, Input.GONE_THROUGH): ("say_goodbye", State.CLOSING),
     (State.LEAVING, Input.PROGRESS): ("pass_progress", State.LEAVING),
     (State.LEAVING, Input.LEG_ANSWERED): ("join_other", State.JOINING),

@@ -5,16 +5,14 @@ None of it is paid for: the connected interval opens when an agent takes the cal
 
 from typing import TYPE_CHECKING
 
+from b2bua.call import prompts
 from b2bua.call.leg import AGENT, CALLER
 from b2bua.call.states import State
-from routing.contract import Contract
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
 
 _SECOND = 1_000_000_000
-#: Numbers that can be said; who is further behind is not told where.
-HIGHEST_SPOKEN = 20
 
 
 class WaitingRoom:
@@ -72,22 +70,10 @@ def tick(call: "Call", at: int) -> None:
     rules = call.contract.waiting
     if rules.position_seconds and at - room.told_at >= rules.position_seconds * _SECOND:
         room.told_at = room.comforted_at = at
-        _say(call, position_sounds(call.contract, room.position, room.expected_seconds))
+        _say(call, prompts.position(call.contract, room.position, room.expected_seconds))
     elif rules.comfort_sound and rules.comfort_seconds and at - room.comforted_at >= rules.comfort_seconds * _SECOND:
         room.comforted_at = at
         _say(call, [rules.comfort_sound])
-
-
-def position_sounds(contract: Contract, position: int, expected_seconds: int) -> list[str]:
-    """ "You are number three. The expected wait is two minutes." in the contract's language."""
-    language = contract.language
-    said = []
-    if 1 <= position <= HIGHEST_SPOKEN:
-        said += [f"{language}/position", f"{language}/{position}"]
-    minutes = -(-expected_seconds // 60)
-    if 1 <= minutes <= HIGHEST_SPOKEN:
-        said += [f"{language}/expected-wait", f"{language}/{minutes}", f"{language}/minutes"]
-    return said
 
 
 def _say(call: "Call", sounds: list[str]) -> None:

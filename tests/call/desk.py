@@ -87,9 +87,9 @@ tariff = "minute"
 
 #: Seconds of each sound.
 SOUNDS = {
-    "welcome": 5.0, "music": 30.0, "comfort": 3.0, "berger": 2.0, "closed": 4.0, "beep": 1.0,
-    "de/position": 1.0, "de/1": 1.0, "de/2": 1.0, "de/expected-wait": 1.0, "de/3": 1.0, "de/minutes": 1.0,
-    "de/leave-message": 4.0, "de/callback-noted": 3.0, "de/nobody-available": 3.0,
+    "welcome": 5.0, "music": 30.0, "comfort": 3.0, "berger": 2.0, "closed": 4.0, "tone/record": 1.0,
+    "de/position/1": 2.0, "de/position/2": 2.0, "de/wait/2": 2.0, "de/wait/3": 2.0,
+    "de/voicemail/record": 4.0, "de/voicemail/thanks": 3.0, "de/callback/thanks": 3.0, "de/busy": 3.0,
 }  # fmt: skip
 
 _numbers = count(1)

@@ -85,7 +85,7 @@ def test_who_waits_is_told_where_and_comforted() -> None:
         if not heard or heard[-1] != hears():
             heard.append(hears())
     assert heard[:3] == [("welcome",), ("music",), ("comfort",)]
-    assert ("de/position", "de/1", "de/expected-wait", "de/2", "de/minutes") in heard
+    assert ("de/position/1", "de/wait/2") in heard
 
 
 def test_a_caller_who_hangs_up_while_waiting_pays_nothing() -> None:
@@ -120,7 +120,7 @@ def test_nobody_logged_in_is_said_and_not_waited_for() -> None:
     for agent in ("anna", "ben"):
         desk.floor.status_chosen(agent, "logged_out", "", desk.now)
     begin(desk)
-    assert desk.hears() == ("de/nobody-available",)
+    assert desk.hears() == ("de/busy",)
     desk.wait_for("BYE", CARRIER, 4)
     assert (desk.record.result, desk.record.end_reason) == ("no_agent", "nobody_available")
 
@@ -147,7 +147,7 @@ def test_a_digit_leads_to_voicemail_and_the_message_is_kept() -> None:
     assert desk.hears() == ("music",)
     out = desk.press("1")
     assert "CANCEL" in names(out, ANNA) or desk.floor.counts().agents_offered == 0
-    assert desk.hears() == ("de/leave-message", "beep")
+    assert desk.hears() == ("de/voicemail/record", "tone/record")
     desk.wait(5)
     desk.wait(8)
     desk.receive(within(request, accepted, "BYE", 2), CARRIER)
@@ -168,9 +168,25 @@ def test_a_message_without_an_end_is_ended_by_us() -> None:
     begin(desk)
     desk.wait(6)
     desk.press("1")
-    out = desk.wait(130)
-    assert "BYE" in names(out, CARRIER)
+    desk.wait(126)
     assert [round(message.seconds) for message in desk.messages] == [120]
+    assert desk.hears() == ("de/voicemail/thanks",)
+    assert "BYE" in names(desk.wait(4), CARRIER)
+
+
+def test_a_key_ends_a_message_and_another_one_does_not() -> None:
+    desk = Desk(change=queue(exits(press_1=Voicemail("berger"))))
+    begin(desk)
+    desk.wait(6)
+    desk.press("1")
+    desk.wait(15)
+    desk.press("5")
+    assert not desk.messages
+    desk.press("#")
+    assert [round(message.seconds) for message in desk.messages] == [10]
+    assert desk.hears() == ("de/voicemail/thanks",)
+    assert "BYE" in names(desk.wait(4), CARRIER)
+    assert (desk.record.end_reason, desk.record.talked_ns) == ("voicemail", 0)
 
 
 def test_a_digit_asks_to_be_called_back() -> None:
@@ -178,7 +194,7 @@ def test_a_digit_asks_to_be_called_back() -> None:
     begin(desk)
     desk.wait(6)
     desk.press("2")
-    assert desk.hears() == ("de/callback-noted",)
+    assert desk.hears() == ("de/callback/thanks",)
     assert "BYE" in names(desk.wait(4), CARRIER)
     assert desk.record.end_reason == "callback"
 
@@ -264,4 +280,4 @@ def test_the_next_step_by_digit() -> None:
     begin(desk)
     desk.wait(6)
     desk.press("3")
-    assert desk.hears() == ("de/nobody-available",)
+    assert desk.hears() == ("de/busy",)
