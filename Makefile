@@ -28,12 +28,14 @@ demo: $(INSTALLED) ## real calls, answered, relayed and billed before your eyes
 
 run: $(INSTALLED) ## the server with the files of examples/; data in var/
 	@mkdir -p var
-	@test -f var/b2bua.toml || sed 's|sqlite:///b2bua.db|sqlite:///var/b2bua.db|' examples/b2bua.toml > var/b2bua.toml
+	@test -d var/sounds || $(MAKE) --no-print-directory sounds
+	@test -f var/b2bua.toml || sed -E 's|sqlite:///b2bua.db|sqlite:///var/b2bua.db|; s|"(sounds\|voicemail)"|"var/\1"|' \
+		examples/b2bua.toml > var/b2bua.toml
 	@test -f var/b2bua.db || $(BIN)/b2bua import examples/contracts.toml --config var/b2bua.toml
 	@$(BIN)/b2bua run --config var/b2bua.toml
 
 sounds: $(INSTALLED) ## announcements (espeak-ng, else chimes) and hold music, into var/sounds
-	@$(BIN)/python examples/make_sounds.py var/sounds
+	@$(BIN)/python examples/make_sounds.py var/sounds --say "de/whisper/herbst=Autohaus Herbst"
 
 peers:
 	@tests/install-peers.sh $(APT_PACKAGES)

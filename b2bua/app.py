@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from accounting.journal import Ledger
 from accounting.recovery import recover
 from accounting.writer import SWITCH_INTERVAL
+from b2bua import announcements
 from b2bua.admission import Admission
 from b2bua.bookkeeping import Bookkeeping
 from b2bua.business_watch import BusinessWatch
@@ -36,6 +37,7 @@ from b2bua.sip.timers import TimerSettings
 from b2bua.trunk import Trunk, Trunks
 from b2bua.web.server import Status, WebServer, make_web_app
 from media.relay.engine import RelayEngine
+from media.sounds import SoundLibrary
 from routing.directory import Directory
 from routing.floor import Floor
 from routing.store import load_directory
@@ -78,10 +80,11 @@ class App:
             on_failure=self._transport_failed,
             on_closed=self._connection_closed,
         )
+        self._sounds = SoundLibrary()
         media = config.media
         self.media = RelayEngine(
             media.host, media.advertise or media.host, media.port_min, media.port_max, media.quarantine_seconds,
-            media.timeout_seconds, SystemIds().number, time.monotonic,
+            media.timeout_seconds, SystemIds().number, time.monotonic, sounds=self._sounds,
         )  # fmt: skip
         self.media.on_event = self._media_happened
         self.books = Bookkeeping(engine, config.spool_path, config.accounting, self.metrics, self._journal_full)
@@ -111,7 +114,7 @@ class App:
             self.media,
             floor,
             Ledger(self.books.writer.append, self._wall_anchor_ns),
-            Phones(registrar, by_transport),
+            Phones(registrar, by_transport, next((trunk.proxy for trunk in config.trunks if trunk.proxy), "")),
             Presentation(presentation.display_name, presentation.headers, config.server.domain),
             self.metrics,
         )
@@ -140,6 +143,7 @@ class App:
             directory = load_directory(connection)
         if recovered:
             log.warning("calls_recovered", count=len(recovered))
+        await self._prepare_sounds(directory)
         self.media.attach(self._loop)
         await self.transports.start()
         for item in self.config.listeners:
@@ -164,6 +168,18 @@ class App:
         gc.set_threshold(*_COLLECTOR_THRESHOLDS)
         sys.setswitchinterval(SWITCH_INTERVAL)
         log.info("ready", contracts=len(directory.contracts), agents=len(directory.agents))
+
+    async def _prepare_sounds(self, directory: Directory) -> None:
+        """Nothing of this stops a start: a call goes on without a sound that is not there."""
+        folder = self.config.sounds.folder
+        for fault in await asyncio.to_thread(announcements.fill, self._sounds, folder):
+            log.warning("sound_unusable", sound=fault.name, fault=fault.fault, hint=fault.text)
+        self._tell_missing_sounds(directory)
+
+    def _tell_missing_sounds(self, directory: Directory) -> None:
+        for contract, sound in announcements.missing(self._sounds, directory.contracts.values()):
+            hint = announcements.what_to_do(self.config.sounds.folder)
+            log.warning("sound_missing", contract=contract.id, sound=sound, hint=hint)
 
     def catch_signals(self) -> None:
         """SIGTERM and SIGINT: the first drains, the second ends everything."""
@@ -249,6 +265,7 @@ class App:
         self.exchange.use(directory, at)
         self._flush(at)
         log.info("business_data_changed", revision=directory.revision, contracts=len(directory.contracts))
+        self._tell_missing_sounds(directory)
 
     def _journal_full(self, full: bool) -> None:
         """Called in any thread."""

@@ -10,7 +10,11 @@ from typer.testing import CliRunner, Result
 
 from accounting.journal import CallEnded, Item, Ledger
 from accounting.store import open_engine, write_batch
+from b2bua.call.prompts import sounds_of
 from b2bua.cli import app
+from media.tones import tone
+from media.wave_file import RATE, write_wave
+from routing.business import read_business
 
 ROOT = Path(__file__).parent.parent
 runner = CliRunner()
@@ -26,6 +30,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_text((ROOT / "examples" / name).read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
+    business = read_business((tmp_path / "contracts.toml").read_text(encoding="utf-8"), "contracts.toml", "")
+    for name in {name for contract in business.contracts for name in sounds_of(contract)}:
+        sound = tmp_path / "sounds" / f"{name}.wav"
+        sound.parent.mkdir(parents=True, exist_ok=True)
+        sound.write_bytes(write_wave(tone(425, 0.1, RATE)))
     return tmp_path
 
 
@@ -55,6 +64,28 @@ def test_every_command_teaches_itself() -> None:
 def test_the_examples_have_no_faults(folder: Path) -> None:
     checked = b2bua("check", "contracts.toml")
     assert checked.exit_code == 0, checked.output
+
+
+def test_a_sound_that_is_not_there_is_a_fault_at_its_contract(folder: Path) -> None:
+    (folder / "sounds" / "de" / "still.wav").unlink()
+    (folder / "sounds" / "music" / "hold.wav").write_bytes(b"RIFF")
+    checked = b2bua("check", "contracts.toml")
+    assert checked.exit_code == 1
+    line = 1 + (folder / "contracts.toml").read_text(encoding="utf-8").split("autohaus-herbst")[0].count("\n")
+    faults = checked.output.splitlines()
+    assert faults[0].startswith("sounds/music/hold.wav ")
+    assert [fault.split(" put a file")[0] for fault in faults[1:]] == [
+        f"contracts.toml:{line - 1}: contract autohaus-herbst: there is no sound 'music/hold':",
+        f"contracts.toml:{line - 1}: contract autohaus-herbst: there is no sound 'de/still':",
+    ]
+
+
+def test_without_a_folder_check_says_which_key_names_it(folder: Path) -> None:
+    config = folder / "b2bua.toml"
+    config.write_text(config.read_text(encoding="utf-8").replace("[sounds]", "").replace('folder = "sounds"', ""))
+    checked = b2bua("check", "contracts.toml")
+    assert checked.exit_code == 1
+    assert all("[sounds] folder = ... in b2bua.toml" in fault for fault in checked.output.splitlines())
 
 
 def test_check_finds_every_fault_with_its_line(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """For the operator: run the server, check its files."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +10,15 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from accounting.spool import SpoolError
+from b2bua import announcements
 from b2bua.app import App
 from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, configuration, database, give_up
 from b2bua.config import Config, ConfigError, load_config
 from b2bua.database import unreachable
 from b2bua.logs import configure_logging
-from routing.business import BusinessError, read_business
+from media.sounds import SoundLibrary
+from routing.business import Business, BusinessError, Fault, read_business
+from routing.toml_lines import TomlLines
 
 
 def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
@@ -58,6 +62,16 @@ async def _serve(config: Config, engine: Engine) -> None:
         engine.dispose()
 
 
+def _missing_sounds(
+    library: SoundLibrary, folder: Path | None, business: Business, file: str, text: str
+) -> Iterator[str]:
+    lines = TomlLines(text)
+    places = {contract.id: lines.locate(("contracts", index)) for index, contract in enumerate(business.contracts)}
+    for contract, sound in announcements.missing(library, business.contracts):
+        hint = announcements.what_to_do(folder)
+        yield str(Fault(file, places[contract.id], f"contract {contract.id}: there is no sound {sound!r}: {hint}"))
+
+
 def check(
     config: ConfigOption = DEFAULT_CONFIG,
     contracts: Annotated[
@@ -66,17 +80,23 @@ def check(
 ) -> None:
     """Find every fault of the configuration and of business data files, with file and line. Exit code 1 if any.
 
-    Changes nothing and opens nothing.
+    Sounds are read too, and compared with what the business data name. Changes nothing and opens no database.
     """
     faults: list[str] = []
     domain = "b2bua.invalid"
+    folder: Path | None = None
     try:
-        domain = load_config(config).server.domain
+        loaded = load_config(config)
+        domain, folder = loaded.server.domain, loaded.sounds.folder
     except ConfigError as error:
         faults.extend(str(fault) for fault in error.faults)
+    library = SoundLibrary()
+    faults.extend(fault.text for fault in announcements.fill(library, folder))
     for path in contracts or ():
         try:
-            read_business(path.read_text(encoding="utf-8"), str(path), domain)
+            text = path.read_text(encoding="utf-8")
+            business = read_business(text, str(path), domain)
+            faults.extend(_missing_sounds(library, folder, business, str(path), text))
         except BusinessError as error:
             faults.extend(str(fault) for fault in error.faults)
         except (OSError, UnicodeDecodeError) as error:

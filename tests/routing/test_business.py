@@ -139,7 +139,8 @@ def test_an_empty_file_is_a_business_with_nothing() -> None:
 
 def test_the_example_is_right_and_comes_back_as_it_was() -> None:
     business = read(EXAMPLE.read_text(encoding="utf-8"))
-    assert [contract.id for contract in business.contracts] == ["kanzlei-berger", "elektro-sommer", "praxis-winter"]
+    ids = ["kanzlei-berger", "elektro-sommer", "praxis-winter", "autohaus-herbst"]
+    assert [contract.id for contract in business.contracts] == ids
     written = write_business(business)
     assert read_business(written, "export", "another realm") == business
     assert write_business(read(written)) == written
