@@ -13,8 +13,9 @@ from accounting.tables import checkpoints
 
 #: What the journal keeps of a statement, besides its digest and how many calls are on it.
 STATED = ("contract", "month", "number", "currency", "net", "vat", "gross")
-#: And these, if the statement has them: by whose midnights, and whose base fee; the audit needs to know.
-STATED_TOO = ("timezone", "base_tariff")
+#: And these, if the statement has them: by whose midnights, and whose base fee; the audit needs to know. The rest is
+#: for :mod:`accounting.issuing`, which must make the same statement again.
+STATED_TOO = ("timezone", "base_tariff", "customer", "issued", "revision", "replaces", "taxes", "billed")
 
 
 def checkpoint(

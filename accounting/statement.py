@@ -1,18 +1,23 @@
-"""The itemised statement (Einzelverbindungsnachweis) of one contract and month. Pure but for the time zones' files."""
+"""The itemised statement (Einzelverbindungsnachweis) of one contract and month: its content, of which every format is
+a rendering. Pure but for the time zones' files.
 
-import csv
-import io
-import json
+The content is plain JSON: text, integers, booleans, lists, objects. Money and exact seconds are text, so that nothing
+is ever a binary fraction. It is the same in every language; who reads it chooses how it is written.
+"""
+
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import TypedDict
 from zoneinfo import ZoneInfo
 
+from accounting.chain import canonical
 from accounting.month import BERLIN, Month
-from accounting.rating import BilledCall, rate_month
+from accounting.rating import BilledCall, MonthBill, rate_month
 from accounting.records import CallRecord
-from accounting.tariff import Tariff, TariffError
+from accounting.tariff import Tariff, TariffError, price_text
 
 _SECOND = 1_000_000_000
 
@@ -21,169 +26,225 @@ class StatementError(Exception):
     """A statement cannot be made; the message names what is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One paid call: ``answered_at`` to the second in the statement's zone; ``talked_ns`` exact.
+class StatementLine(TypedDict):
+    """One paid call.
 
-    ``billed_seconds`` and ``amount`` are what the tariff makes of that. ``recovered``: billed to the last instant
-    proven before a crash.
+    ``answered_at`` is ISO 8601, to the second, in the statement's zone; ``talked_seconds`` is exact to the nanosecond.
+    ``billed_seconds``, ``units`` (increments) and ``amount`` are what the tariff makes of that. ``free`` is why a call
+    costs nothing ("short", "free_call", else empty). ``recovered``: billed to the last instant proven before a crash;
+    ``corrected``: changed by the back office; ``forgotten``: the numbers were deleted by age.
     """
 
     call_id: str
-    answered_at: datetime
+    answered_at: str
     target_number: str
     caller: str
     forwarded_from: str
     forwarding_kind: str
     agent: str
     tariff: str
-    talked_ns: int
+    band: str
+    talked_seconds: str
     billed_seconds: int
-    amount: Decimal
+    units: int
+    included_seconds: int
+    external_seconds: int
+    free: str
+    vat_rate: str
+    amount: str
     recovered: bool
+    corrected: bool
+    forgotten: bool
 
-    @property
-    def talked_seconds(self) -> Decimal:
-        """Exact to the nanosecond."""
-        return Decimal(f"{self.talked_ns}E-9")
+
+class StatementTax(TypedDict):
+    """All that is taxed at one ``rate`` (percent)."""
+
+    rate: str
+    net: str
+    vat: str
+    gross: str
+
+
+class StatementContent(TypedDict):
+    """The paid calls of one contract and month, in order, and their sums.
+
+    ``number`` and ``issued`` (ISO 8601) are empty in a draft; ``revision`` counts from 1, and a later one names in
+    ``replaces`` the number that it replaces. ``calls_net`` is the sum of the lines' amounts, so that it can be checked
+    by adding up; ``net``, ``vat`` and ``gross`` are the sums over ``taxes``, which have the base fee in them.
+    ``not_billable`` counts answered calls that are not paid for (tests by agents), ``unanswered`` those that reached
+    no agent. ``billed`` is :func:`billed_digest`.
+    """
+
+    number: str
+    revision: int
+    replaces: str
+    issued: str
+    contract: str
+    customer: str
+    month: str
+    timezone: str
+    currency: str
+    base_tariff: str
+    lines: list[StatementLine]
+    calls_net: str
+    base_fee: str
+    taxes: list[StatementTax]
+    net: str
+    vat: str
+    gross: str
+    talked_seconds: str
+    billed_seconds: int
+    free_calls: int
+    free_calls_granted: int
+    included_seconds: int
+    included_seconds_granted: int
+    not_billable: int
+    unanswered: int
+    billed: str
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
-    """The paid calls of one contract and month, in order, and their sums.
-
-    The amount is the sum of the lines' rounded amounts, so that it can be checked by adding up. ``not_billable``
-    counts answered calls that are not paid for (tests by agents), ``unanswered`` those that reached no agent.
-    """
+class Heading:
+    """What stands above a statement. ``base_tariff`` is the contract's tariff, whose base fee is due."""
 
     contract: str
-    month: Month
-    timezone: str
-    currency: str
-    lines: tuple[Line, ...]
-    talked_ns: int
-    billed_seconds: int
-    amount: Decimal
-    not_billable: int
-    unanswered: int
+    customer: str = ""
+    base_tariff: str = ""
+    number: str = ""
+    revision: int = 1
+    replaces: str = ""
+    issued: str = ""
 
 
 def statement(
     calls: Iterable[CallRecord],
     tariffs: Mapping[str, Tariff],
-    contract: str,
+    heading: Heading,
     month: Month,
     timezone: ZoneInfo = BERLIN,
-) -> Statement:
-    """Make the statement of ``contract`` for ``month``, the midnights being those of ``timezone``.
+) -> StatementContent:
+    """Make the statement of a contract for ``month``, the midnights being those of ``timezone``.
 
     ``calls`` may hold other contracts' and other months' (read those that started in :meth:`Month.window_ns`).
     A call belongs to the month it was answered in, an unanswered one to the month it started in.
     Raises :class:`StatementError` for a paid call with an unknown tariff and for tariffs of several currencies.
     """
-    mine = (call for call in calls if call.contract == contract)
+    mine = (call for call in calls if call.contract == heading.contract)
     try:
-        bill = rate_month(mine, tariffs, month, timezone)
+        bill = rate_month(mine, tariffs, month, timezone, heading.base_tariff)
     except TariffError as error:
-        raise StatementError(f"contract {contract}: {error}") from None
-    return Statement(
-        contract=contract,
-        month=month,
-        timezone=timezone.key,
-        currency=bill.currency,
-        lines=tuple(_line(billed, timezone) for billed in bill.lines),
-        talked_ns=bill.talked_ns,
-        billed_seconds=bill.billed_seconds,
-        amount=bill.calls_net,
-        not_billable=bill.not_billable,
-        unanswered=bill.unanswered,
-    )
+        raise StatementError(f"contract {heading.contract}: {error}") from None
+    return statement_content(bill, heading)
 
 
-def _line(billed: BilledCall, timezone: ZoneInfo) -> Line:
+def statement_content(bill: MonthBill, heading: Heading) -> StatementContent:
+    """Write a bill down."""
+    zone = ZoneInfo(bill.timezone)
+    content: StatementContent = {
+        "number": heading.number,
+        "revision": heading.revision,
+        "replaces": heading.replaces,
+        "issued": heading.issued,
+        "contract": heading.contract,
+        "customer": heading.customer,
+        "month": str(bill.month),
+        "timezone": bill.timezone,
+        "currency": bill.currency,
+        "base_tariff": heading.base_tariff,
+        "lines": [_line(billed, zone) for billed in bill.lines],
+        "calls_net": _money(bill.calls_net),
+        "base_fee": _money(bill.base_fee),
+        "taxes": [
+            {"rate": price_text(tax.rate), "net": _money(tax.net), "vat": _money(tax.tax), "gross": _money(tax.gross)}
+            for tax in bill.taxes
+        ],
+        "net": _money(bill.net),
+        "vat": _money(bill.tax),
+        "gross": _money(bill.gross),
+        "talked_seconds": _seconds(bill.talked_ns),
+        "billed_seconds": bill.billed_seconds,
+        "free_calls": bill.free_calls,
+        "free_calls_granted": bill.free_calls_granted,
+        "included_seconds": bill.included_seconds,
+        "included_seconds_granted": bill.included_seconds_granted,
+        "not_billable": bill.not_billable,
+        "unanswered": bill.unanswered,
+        "billed": "",
+    }
+    content["billed"] = billed_digest(content)
+    return content
+
+
+def _line(billed: BilledCall, zone: ZoneInfo) -> StatementLine:
     call, rated = billed.call, billed.rated
-    return Line(
-        call_id=call.call_id,
-        answered_at=datetime.fromtimestamp(call.answered_at_ns // _SECOND, timezone),
-        target_number=call.target_number,
-        caller=call.caller,
-        forwarded_from=call.forwarded_from,
-        forwarding_kind=call.forwarding_kind,
-        agent=call.agent,
-        tariff=call.tariff,
-        talked_ns=call.talked_ns,
-        billed_seconds=rated.billed_seconds,
-        amount=rated.amount,
-        recovered=call.recovered,
-    )
-
-
-_COLUMNS = (
-    "call_id", "answered_at", "target_number", "caller", "forwarded_from", "forwarding_kind", "agent", "tariff",
-    "talked_seconds", "billed_seconds", "amount", "currency", "recovered",
-)  # fmt: skip
-
-
-def _cells(line: Line, currency: str) -> dict[str, str | int | bool]:
     return {
-        "call_id": line.call_id,
-        "answered_at": line.answered_at.isoformat(),
-        "target_number": line.target_number,
-        "caller": line.caller,
-        "forwarded_from": line.forwarded_from,
-        "forwarding_kind": line.forwarding_kind,
-        "agent": line.agent,
-        "tariff": line.tariff,
-        "talked_seconds": f"{line.talked_seconds:f}",
-        "billed_seconds": line.billed_seconds,
-        "amount": str(line.amount),
-        "currency": currency,
-        "recovered": line.recovered,
+        "call_id": call.call_id,
+        "answered_at": datetime.fromtimestamp(call.answered_at_ns // _SECOND, zone).isoformat(),
+        "target_number": call.target_number,
+        "caller": call.caller,
+        "forwarded_from": call.forwarded_from,
+        "forwarding_kind": call.forwarding_kind,
+        "agent": call.agent,
+        "tariff": call.tariff,
+        "band": rated.band,
+        "talked_seconds": _seconds(call.talked_ns),
+        "billed_seconds": rated.billed_seconds,
+        "units": rated.units,
+        "included_seconds": rated.included_seconds,
+        "external_seconds": rated.external_seconds,
+        "free": rated.free,
+        "vat_rate": price_text(billed.vat),
+        "amount": str(rated.amount),
+        "recovered": call.recovered,
+        "corrected": call.corrected,
+        "forgotten": call.forgotten,
     }
 
 
-def to_csv(made: Statement) -> str:
-    """RFC 4180: a head line, a line per call, and a line with the sums whose first cell is "total"."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\r\n")
-    writer.writeheader()
-    for line in made.lines:
-        cells = _cells(line, made.currency)
-        writer.writerow({name: _harmless(value) if isinstance(value, str) else value for name, value in cells.items()})
-    writer.writerow(
-        {
-            "call_id": "total",
-            "talked_seconds": f"{Decimal(f'{made.talked_ns}E-9'):f}",
-            "billed_seconds": made.billed_seconds,
-            "amount": str(made.amount),
-            "currency": made.currency,
-        }
+def _seconds(duration_ns: int) -> str:
+    return f"{duration_ns // _SECOND}.{duration_ns % _SECOND:09}"
+
+
+def _money(amount: Decimal) -> str:
+    """At least cents: sums of nothing and round base fees have no places of their own."""
+    exponent = amount.as_tuple().exponent
+    return f"{amount:f}" if isinstance(exponent, int) and exponent <= -2 else f"{amount:.2f}"
+
+
+# What is the same as long as the books are the same: later versions may write more into a statement, customers are
+# renamed, and the numbers of callers are deleted by age.
+_BILLED = (
+    "contract", "month", "timezone", "currency", "base_tariff", "calls_net", "base_fee", "net", "vat", "gross",
+    "not_billable", "unanswered",
+)  # fmt: skip
+_BILLED_LINE = (
+    "call_id", "answered_at", "tariff", "talked_seconds", "billed_seconds", "units", "vat_rate", "amount",
+)  # fmt: skip
+
+
+def billed_digest(content: StatementContent) -> str:
+    """SHA-256, 64 hexadecimal digits, of what is billed: without number, customer and the numbers of callers.
+
+    Two statements of a month that have the same one bill the same.
+    """
+    whole: Mapping[str, object] = content
+    lines: Iterable[Mapping[str, object]] = content["lines"]
+    said = [[whole[name] for name in _BILLED], [[line[name] for name in _BILLED_LINE] for line in lines]]
+    return hashlib.sha256(canonical(said).encode()).hexdigest()
+
+
+def file_name(content: StatementContent) -> str:
+    """A name for files with this statement, without ending: the number, or month and contract of a draft.
+
+    Whatever a contract is called, it is a name and no path.
+    """
+    name = content["number"] or f"{content['month']}-{content['contract']}-draft"
+    return "".join(
+        character if character.isascii() and (character.isalnum() or character in "-_.") else _percent(character)
+        for character in name
     )
-    return text.getvalue()
 
 
-def _harmless(text: str) -> str:
-    """A caller chooses his name: a spreadsheet must not take it for a formula. Numbers in +49... stay as they are."""
-    if text.startswith("+") and text[1:].isascii() and text[1:].isdigit():
-        return text
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def to_json(made: Statement) -> str:
-    """One object with the sums and ``lines``; money and exact seconds are strings."""
-    return json.dumps(
-        {
-            "contract": made.contract,
-            "month": str(made.month),
-            "timezone": made.timezone,
-            "currency": made.currency,
-            "lines": [_cells(line, made.currency) for line in made.lines],
-            "talked_seconds": f"{Decimal(f'{made.talked_ns}E-9'):f}",
-            "billed_seconds": made.billed_seconds,
-            "amount": str(made.amount),
-            "not_billable": made.not_billable,
-            "unanswered": made.unanswered,
-        },
-        ensure_ascii=False,
-        indent=2,
-    )
+def _percent(character: str) -> str:
+    return "".join(f"%{octet:02X}" for octet in character.encode("utf-8", "replace"))

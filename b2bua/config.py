@@ -134,6 +134,34 @@ class AccountingSection(_Section):
     forget_after_days: int = Field(default=180, ge=0, le=36_500)
 
 
+class StatementsSection(_Section):
+    """What stands on statements besides what is billed. ``issuer`` is our name and the lines of our address,
+    ``footer`` the lines beneath: tax number, bank. ``payment_days``: how long customers have to pay; 0: not said."""
+
+    issuer: tuple[str, ...] = Field(default=(), max_length=8)
+    footer: tuple[str, ...] = Field(default=(), max_length=8)
+    payment_days: int = Field(default=0, ge=0, le=365)
+
+
+AccountNumber = Annotated[str, Field(pattern=r"^[0-9]{4,9}$")]
+
+
+class DatevSection(_Section):
+    """The bookkeeping that DATEV is to do of a month: whose books (the tax adviser knows ``consultant`` and
+    ``client``), the day on which their year begins (MM-DD), and accounts. ``debtors`` are by contract, all others are
+    booked on ``debtor``; ``revenue`` is by VAT rate, and ``tax_keys`` (BU-Schlüssel) too, for accounts that do not
+    know their tax themselves. The defaults are those of SKR 03."""
+
+    consultant: int = Field(default=1001, ge=1001, le=9_999_999)
+    client: int = Field(default=1, ge=1, le=99_999)
+    year_begins: str = Field(default="01-01", pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")
+    account_length: int = Field(default=4, ge=4, le=8)
+    debtor: AccountNumber = "10000"
+    debtors: dict[str, AccountNumber] = {}
+    revenue: dict[str, AccountNumber] = {"19": "8400", "7": "8300", "0": "8200"}
+    tax_keys: dict[str, Annotated[str, Field(pattern=r"^[0-9]{1,4}$")]] = {}
+
+
 class LoggingSection(_Section):
     """Logs go to standard error; telephone numbers are cut unless ``full_numbers`` is set."""
 
@@ -226,6 +254,8 @@ class Config(_Section):
     media: MediaSection = MediaSection()
     database: DatabaseSection = DatabaseSection()
     accounting: AccountingSection = AccountingSection()
+    statements: StatementsSection = StatementsSection()
+    datev: DatevSection = DatevSection()
     logging: LoggingSection = LoggingSection()
     limits: LimitsSection = LimitsSection()
     sounds: SoundsSection = SoundsSection()

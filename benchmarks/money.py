@@ -23,7 +23,8 @@ from accounting.figures import figures
 from accounting.month import BERLIN
 from accounting.rating import rate_month
 from accounting.records import CallRecord
-from accounting.statement import statement, to_csv, to_json
+from accounting.statement import Heading, statement
+from accounting.statement_text import to_csv, to_json
 from accounting.store import open_engine, read_tariffs, stream_calls
 from benchmarks.journal_month import MONTH, make
 
@@ -119,9 +120,9 @@ def _statements(database: Path, folder: Path) -> str:
         since, until = MONTH.window_ns()
         calls = stream_calls(connection, since_ns=since, until_ns=until, order="contract", media=False)
         for contract, own in groupby(calls, key=_contract):
-            made = statement(own, tariffs, contract, MONTH)
-            for name, text in (("csv", to_csv(made)), ("json", to_json(made))):
-                written += (folder / f"{contract}.{name}").write_text(text, encoding="utf-8")
+            made = statement(own, tariffs, Heading(contract), MONTH)
+            for name, text in (("csv", to_csv(made).encode()), ("json", to_json(made))):
+                written += (folder / f"{contract}.{name}").write_bytes(text)
     engine.dispose()
     return f"{written / 2**20:.0f} MiB of CSV and JSON"
 

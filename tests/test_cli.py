@@ -194,19 +194,19 @@ def test_the_statement_rounds_up_to_the_full_unit(folder: Path) -> None:
     _book(folder, 60.2, 3.0)
     shown = b2bua("statement", "kanzlei-berger", "--month", "2026-07", "--format", "json")
     made = json.loads(shown.output)
-    assert [line["billed_seconds"] for line in made["lines"]] == [120, 60]
-    assert made["amount"] == "2.97"
+    assert [line["billed_seconds"] for line in made["content"]["lines"]] == [120, 60]
+    assert made["content"]["calls_net"] == "2.97"
     rows = list(
         csv.DictReader(
             io.StringIO(b2bua("statement", "kanzlei-berger", "--month", "2026-07", "--format", "csv").output)
         )
     )
-    assert rows[-1]["amount"] == "2.97"
-    table = b2bua("statement", "kanzlei-berger", "--month", "2026-07").output
-    assert "2.97 EUR" in table
+    assert {row["call_id"]: row["amount"] for row in rows}["total"] == "2.97"
+    table = b2bua("statement", "kanzlei-berger", "--month", "2026-07", "--language", "en").output
+    assert "€2.97" in table
     assert "120 s" in table
     b2bua("statement", "kanzlei-berger", "--month", "2026-07", "--format", "csv", "--output", "statement.csv")
-    assert (folder / "statement.csv").read_bytes().count(b"\r\n") == 4
+    assert (folder / "statement.csv").read_bytes().count(b"\r\n") == 8
     assert b2bua("statement", "kanzlei-berger", "--month", "July").exit_code == 1
 
 
@@ -241,7 +241,7 @@ def test_an_unreachable_database_says_so_without_its_password(folder: Path) -> N
 def _statement(folder: Path) -> list[dict[str, object]]:
     shown = b2bua("statement", "kanzlei-berger", "--month", "2026-07", "--format", "json")
     assert shown.exit_code == 0, shown.output
-    lines: list[dict[str, object]] = json.loads(shown.output)["lines"]
+    lines: list[dict[str, object]] = json.loads(shown.output)["content"]["lines"]
     return lines
 
 
