@@ -36,6 +36,9 @@ PATIENCE = 10.0
 _B2BUA = str(Path(sys.executable).parent / "b2bua")
 _TEMPLATES = Path(__file__).parent
 _MODULES = ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules")
+#: A tenth of a second: what a tone is told by, and how much of its energy must be the tone's.
+_WINDOW = RATE // 10
+_PURE = 0.8
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -155,7 +158,8 @@ def import_contracts(folder: Path, contracts: str) -> Path:
     """A database with this business data in it, by way of `b2bua import`."""
     config, file, database = folder / "b2bua.toml", folder / "contracts.toml", folder / "b2bua.db"
     file.write_text(contracts, encoding="utf-8")
-    fill("b2bua.toml", config, {"trunk": "127.0.0.2", "database": f"sqlite:///{database}", "listeners": ""})
+    values = {"trunk": "127.0.0.2", "database": f"sqlite:///{database}", "listeners": "", "sounds": ""}
+    fill("b2bua.toml", config, values)
     command = [_B2BUA, "import", str(file), "--config", str(config)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -183,14 +187,19 @@ def _tls_listener(folder: Path) -> str:
 class ExchangeServer(Child):
     """The real server, `b2bua run`, on ports the kernel chose, with a database of its own."""
 
-    def __init__(self, folder: Path, business: Path, *, trunk: str) -> None:
-        """``business`` is a database from ``import_contracts``; the server gets a copy."""
+    def __init__(self, folder: Path, business: Path, *, trunk: str, sounds: Path | None = None) -> None:
+        """``business`` is a database from ``import_contracts``; the server gets a copy. ``sounds`` is a folder."""
         super().__init__("b2bua", folder)
         self._config = folder / "b2bua.toml"
         database = folder / "b2bua.db"
         shutil.copyfile(business, database)
         self._database = f"sqlite:///{database}"
-        values = {"trunk": trunk, "database": self._database, "listeners": _tls_listener(folder)}
+        values = {
+            "trunk": trunk,
+            "database": self._database,
+            "listeners": _tls_listener(folder),
+            "sounds": f'[sounds]\nfolder = "{sounds}"\n' if sounds else "",
+        }
         fill("b2bua.toml", self._config, values)
 
     async def __aenter__(self) -> Self:
@@ -338,8 +347,16 @@ class Baresip(Child):
 
         baresip 1.0 stops recording at the first hold (its issue 1496): from then on count its packets.
         """
+        samples = self._recorded()
+        return dominant_frequency(samples[-RATE:])
+
+    def heard_in_order(self) -> list[int]:
+        """All frequencies of the last call, one after the other; call it when the call is over."""
+        return in_order(self._recorded())
+
+    def _recorded(self) -> "array[int]":
         files = sorted(self._recordings.glob("*-dec.wav"), key=lambda path: path.stat().st_mtime)
-        return sound(files[-1]) if files else (0.0, 0.0)
+        return recording(files[-1]) if files else array("h")
 
     def packets(self) -> tuple[int, int]:
         """(sent, received) in its last call; call it when the call is over."""
@@ -429,9 +446,22 @@ class _At(Template):
     delimiter = "@"
 
 
-def sound(path: Path) -> tuple[float, float]:
-    """(frequency in Hz, share of the energy) of the last second of a recording in which there is any sound."""
-    with wave.open(str(path), "rb") as recording:
-        assert (recording.getnchannels(), recording.getsampwidth(), recording.getframerate()) == (1, 2, RATE)
-        samples = array("h", recording.readframes(recording.getnframes()))
-    return dominant_frequency(samples[-RATE:])
+def recording(path: Path) -> "array[int]":
+    """The samples of a WAV file at 8000 Hz."""
+    with wave.open(str(path), "rb") as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, RATE)
+        return array("h", file.readframes(file.getnframes()))
+
+
+def in_order(samples: "array[int]") -> list[int]:
+    """The pure tones in a recording, in the order in which they were heard; one that goes on is named once."""
+    heard: list[int] = []
+    before = 0
+    for start in range(0, len(samples) - _WINDOW, _WINDOW):
+        frequency, share = dominant_frequency(samples[start : start + _WINDOW])
+        tone_now = round(frequency) if share > _PURE else 0
+        # twice the same: what lies between two tones is a mixture for a moment
+        if tone_now and tone_now == before and (not heard or heard[-1] != tone_now):
+            heard.append(tone_now)
+        before = tone_now
+    return heard
