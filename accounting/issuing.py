@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, func, select
 from accounting.checkpoint import Checkpoint, Signer
 from accounting.checkpoint_store import content_digest, issue
 from accounting.month import BERLIN, Month
-from accounting.statement import Heading, StatementContent, StatementError, statement
+from accounting.statement import Heading, StatementContent, StatementError, is_empty, statement
 from accounting.store import lock_chain, read_tariffs, stream_calls
 from accounting.tables import calls, checkpoints, declarations, journal, open_calls
 
@@ -30,15 +30,11 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A statement as it was issued, with its proof. ``new``: now, and not already before.
-
-    ``replaced`` is what the journal has of the statement that this one replaces, empty if there is none.
-    """
+    """A statement as it was issued, with its proof. ``new``: now, and not already before."""
 
     content: StatementContent
     proof: Mapping[str, Any]
     new: bool
-    replaced: Mapping[str, Any]
 
 
 def draft(connection: Connection, customer: Customer, month: Month, timezone: ZoneInfo = BERLIN) -> StatementContent:
@@ -54,8 +50,8 @@ def issue_statement(
     month: Month,
     wall_ns: int,
     timezone: ZoneInfo = BERLIN,
-) -> Issued:
-    """Issue a contract's statement for a month; the caller commits.
+) -> Issued | None:
+    """Issue a contract's statement for a month; the caller commits. None if there is nothing to bill.
 
     What was issued before is made again to the letter, with its number and its proof, as long as the books bill the
     same. Do they not (a call was corrected), a new revision is issued that says which one it replaces.
@@ -67,8 +63,8 @@ def issue_statement(
     lock_chain(connection)
     before = last_issued(connection, customer.contract, month)
     if not before:
-        return _issue(connection, signer, Heading(customer.contract, customer.name, customer.tariff), month, wall_ns,
-                      timezone, {})  # fmt: skip
+        heading = Heading(customer.contract, customer.name, customer.tariff)
+        return _issue(connection, signer, heading, month, wall_ns, timezone)
     heading = Heading(
         contract=customer.contract,
         customer=before["customer"],
@@ -80,16 +76,18 @@ def issue_statement(
     )
     again = _made(connection, heading, month, ZoneInfo(before["timezone"]))
     if content_digest(again) == before["digest"]:
-        return Issued(again, _proof(connection, before["digest"]), False, _replaced(connection, before))
+        return Issued(again, _proof(connection, before["digest"]), False)
     if again["billed"] == before["billed"]:
         raise StatementError(
             f"statement {before['number']} bills the same as when it was issued, but cannot be made again to the "
             "letter: numbers of callers have been deleted since, or a newer version writes more. The file issued then "
             "is the statement"
         )
-    heading = Heading(customer.contract, customer.name, before["base_tariff"], replaces=before["number"],
-                      revision=before["revision"] + 1)  # fmt: skip
-    return _issue(connection, signer, heading, month, wall_ns, timezone, before)
+    heading = Heading(
+        customer.contract, customer.name, before["base_tariff"], replaces=before["number"],
+        revision=before["revision"] + 1,
+    )  # fmt: skip
+    return _issue(connection, signer, heading, month, wall_ns, timezone)
 
 
 def last_issued(connection: Connection, contract: str, month: Month) -> Mapping[str, Any]:
@@ -135,8 +133,7 @@ def _issue(
     month: Month,
     wall_ns: int,
     timezone: ZoneInfo,
-    before: Mapping[str, Any],
-) -> Issued:
+) -> Issued | None:
     numbered = Heading(
         contract=heading.contract,
         customer=heading.customer,
@@ -147,7 +144,9 @@ def _issue(
         issued=datetime.fromtimestamp(wall_ns // _SECOND, timezone).isoformat(),
     )
     content = _made(connection, numbered, month, timezone)
-    return Issued(content, issue(connection, signer, content, wall_ns), True, before)
+    if is_empty(content) and not heading.replaces:
+        return None
+    return Issued(content, issue(connection, signer, content, wall_ns), True)
 
 
 def _declared(connection: Connection, number: str) -> Mapping[str, Any]:
@@ -170,7 +169,3 @@ def _proof(connection: Connection, digest: str) -> Mapping[str, Any]:
         raise StatementError("the checkpoint of an issued statement is missing: `b2bua audit` says more")
     made = Checkpoint(*row)
     return {"checkpoint": made.body, "signature": made.signature, "key": made.key}
-
-
-def _replaced(connection: Connection, before: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _declared(connection, before["replaces"]) if before["replaces"] else {}

@@ -234,6 +234,11 @@ def billed_digest(content: StatementContent) -> str:
     return hashlib.sha256(canonical(said).encode()).hexdigest()
 
 
+def is_empty(content: StatementContent) -> bool:
+    """Is there nothing to send: no call, not even a free one, and no base fee?"""
+    return not content["lines"] and Decimal(content["gross"]) == 0
+
+
 def file_name(content: StatementContent) -> str:
     """A name for files with this statement, without ending: the number, or month and contract of a draft.
 

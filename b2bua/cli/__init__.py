@@ -2,7 +2,7 @@
 
 import typer
 
-from b2bua.cli import business, figures, forwarding, journal, money, phone, proof, reports, server
+from b2bua.cli import business, figures, forwarding, invoices, journal, money, phone, proof, reports, server
 
 app = typer.Typer(
     help="The exchange of a telephone answering service: takes forwarded calls from a carrier's trunk, rings the "
@@ -19,6 +19,7 @@ app.command("export")(business.export_file)
 app.command("forwarding")(forwarding.forwarding)
 app.command("calls")(money.list_calls)
 app.command("statement")(money.make_statement)
+app.command("invoice-run")(invoices.run_invoices)
 app.command("reconcile")(reports.reconcile)
 app.command("figures")(figures.show_figures)
 app.command("audit")(proof.audit_books)

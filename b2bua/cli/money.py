@@ -128,7 +128,11 @@ def make_statement(
         with engine.connect() as connection:
             chosen = recipients(connection, wanted) if everyone else [_recipient(connection, contract)]
         for one in chosen:
-            content, proof, told = _made(engine, signer, one.customer, wanted)
+            made = _made(engine, signer, one.customer, wanted)
+            if made is None:
+                typer.echo(f"contract {one.customer.contract} has nothing to bill in {wanted}", err=True)
+                continue
+            content, proof, told = made
             if told:
                 typer.echo(told, err=True)
             _write(content, proof, style, language or one.language, letterhead(loaded), output, everyone)
@@ -196,13 +200,15 @@ def _recipient(connection: Connection, contract: str) -> Recipient:
 
 def _made(
     engine: Engine, signer: Signer | None, customer: Customer, month: Month
-) -> tuple[StatementContent, Mapping[str, Any] | None, str]:
-    """Content, proof, and what is to be said of it."""
+) -> tuple[StatementContent, Mapping[str, Any] | None, str] | None:
+    """Content, proof, and what is to be said of it; None if there is nothing to issue."""
     if signer is None:
         with engine.connect() as connection:
             return draft(connection, customer, month), None, ""
     with engine.begin() as connection:
         made = issue_statement(connection, signer, customer, month, time.time_ns())
+    if made is None:
+        return None
     number, replaces = made.content["number"], made.content["replaces"]
     if not made.new:
         told = f"statement {number} was issued before: this is it again"

@@ -11,7 +11,7 @@ _SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """One language. ``date_order`` is a :meth:`datetime.date.strftime` format without names of months."""
+    """One language: its texts by name, kinds of forwarding, months, and how figures are written."""
 
     code: str
     texts: Mapping[str, str]
@@ -19,7 +19,6 @@ class Language:
     months: tuple[str, ...]
     point: str
     thousands: str
-    date_order: str
     symbol_first: bool
 
     def __getitem__(self, name: str) -> str:
@@ -47,7 +46,9 @@ class Language:
     def day(self, moment: date | str) -> str:
         """A date, or the date of an instant in ISO 8601."""
         moment = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-        return moment.strftime(self.date_order)
+        if self.code == "de":
+            return f"{moment.day:02}.{moment.month:02}.{moment.year}"
+        return f"{moment.day:02} {self.months[moment.month - 1][:3]} {moment.year}"
 
     def time(self, instant: str) -> str:
         """The time of an instant in ISO 8601, to the second."""
@@ -147,7 +148,6 @@ GERMAN = Language(
     ),
     point=",",
     thousands=".",
-    date_order="%d.%m.%Y",
     symbol_first=False,
 )  # fmt: skip
 
@@ -223,7 +223,6 @@ ENGLISH = Language(
     ),
     point=".",
     thousands=",",
-    date_order="%d/%m/%Y",
     symbol_first=True,
 )  # fmt: skip
 

@@ -36,9 +36,9 @@ _TEXT, _BOLD = "Roboto", "Roboto-Bold"
 _SMALL, _ROW = 7.5, 12.0
 #: The columns of the calls: name of the heading, points wide, whether it is aligned to the right.
 _COLUMNS = (
-    ("date", 49.0, False), ("time", 40.0, False), ("caller", 76.0, False), ("forwarded_from", 76.0, False),
-    ("kind", 60.0, False), ("agent", 50.0, False), ("talked", 46.0, True), ("billed", 38.0, True),
-    ("units", 26.0, True), ("price", 38.0, True),
+    ("date", 50.0, False), ("time", 39.0, False), ("caller", 75.0, False), ("forwarded_from", 75.0, False),
+    ("kind", 60.0, False), ("agent", 48.0, False), ("talked", 42.0, True), ("billed", 44.0, True),
+    ("units", 28.0, True), ("price", 38.0, True),
 )  # fmt: skip
 _EDGES = tuple(accumulate((width for _, width, _ in _COLUMNS), initial=_LEFT))
 _BOX = "\N{REPLACEMENT CHARACTER}"
@@ -146,8 +146,8 @@ class _Letter:
         canvas.doForm("pages")
         canvas.restoreState()
         space = x - _LEFT - 12
-        for line in simpleSplit(self._shown("  ·  ".join(self._letterhead.footer)), _TEXT, _SMALL, space)[:2]:
-            canvas.drawString(_LEFT, y, line)
+        for line in _joined(self._letterhead.footer, space):
+            canvas.drawString(_LEFT, y, self._shown(line))
             y -= 9.5
 
     # -- the parts of the letter -------------------------------------------------------------------------
@@ -303,3 +303,15 @@ class _Letter:
             f"{words['proof_key']}: {proof['key']}",
         ):
             self._wrapped(text, 8)
+
+
+def _joined(parts: Sequence[str], width: float) -> list[str]:
+    """As many parts on a line as there is room for."""
+    lines: list[str] = []
+    for part in parts:
+        longer = f"{lines[-1]}  ·  {part}" if lines else part
+        if lines and pdfmetrics.stringWidth(longer, _TEXT, _SMALL) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return lines
