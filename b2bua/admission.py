@@ -12,17 +12,20 @@ import structlog
 from b2bua.call.controller import CallController
 from b2bua.call.summary import CallSummary
 from b2bua.challenge import ChallengeOffers
+from b2bua.line_door import LineDoor
 from b2bua.metrics import Metrics
 from b2bua.registrar import Registrar
 from b2bua.sip.digest import DigestServer, Verdict, Verified
 from b2bua.sip.diversion import read_forwarding
 from b2bua.sip.endpoint import Endpoint
 from b2bua.sip.events import InviteReceived, RequestReceived
-from b2bua.sip.identity import CallerIdentity, caller_identity
+from b2bua.sip.identity import ANONYMOUS, CallerIdentity, caller_identity, wants_privacy
 from b2bua.sip.message import Request
 from b2bua.trunk import RateLimit, Trunk, Trunks, dialled_text
+from routing.codes import dialled_code
 from routing.conditions import ANONYMOUS_CALLER, UNCONDITIONAL
-from routing.directory import Directory, Expired, Found
+from routing.directory import Directory, Expired, Found, Unknown
+from routing.lines import Line
 from routing.numbers import NumberReader
 from routing.plan import Refusal
 
@@ -58,6 +61,7 @@ class Admission:
         self._internal_reader = NumberReader()
         self.directory = Directory()
         self._offers = ChallengeOffers(self.directory)
+        self.lines = LineDoor(controller, metrics)
         self.draining = False
         #: records cannot be kept: a call would be given away. Set from another thread.
         self.journal_full = False
@@ -102,7 +106,7 @@ class Admission:
         return "" if self._rate.allows(now) else "rate"
 
     def _from_agent(self, event: InviteReceived, at: int) -> None:
-        """Not from a carrier's address: an agent with a password, or a stranger."""
+        """Not from a carrier's address: an agent or a line with a password, or a stranger."""
         now = at / 1e9
         request = event.request
         verified = self._verify(request, "Proxy-Authorization", now)
@@ -119,9 +123,19 @@ class Admission:
             self._metrics.call_refused("journal_full" if self.journal_full else "too_many_calls")
             event.session.refuse(503, now, self._retry_after)
             return
-        identity = CallerIdentity(verified.username, asserted=True)
-        origin = f"agent:{endpoint.agent_id}"
-        self._let_in(event, origin, None, self._internal_reader, request.uri, identity, at)
+        line = self.directory.line_of(verified.username)
+        if line is None:
+            identity = CallerIdentity(verified.username, asserted=True)
+            origin = f"agent:{endpoint.agent_id}"
+        else:
+            anonymous = wants_privacy(request)
+            identity = ANONYMOUS if anonymous else CallerIdentity(line.number, line.name, asserted=True)
+            origin = f"line:{verified.username}"
+        code = dialled_code(request.uri)
+        if code:
+            self.lines.dial_code(event, origin, line or endpoint.agent_id, code, identity, self.directory, at)
+        else:
+            self._let_in(event, origin, None, self._internal_reader, request.uri, identity, at, line)
 
     def _let_in(
         self,
@@ -132,10 +146,20 @@ class Admission:
         dialled: str,
         identity: CallerIdentity,
         at: int,
+        calling: Line | None = None,
     ) -> None:
         wall = datetime.fromtimestamp((self._wall_anchor_ns + at) / 1e9, UTC)
         found = self.directory.resolve(reader, dialled, wall)
+        # what a line's phone says of forwardings is the customer's word, and no carrier's
+        forwarding = read_forwarding(event.request) if calling is None else None
         if not isinstance(found, Found):
+            if isinstance(found, Unknown) and found.number:
+                summary = CallSummary(
+                    origin, trunk, dialled_text(dialled)[:64], found.number, identity, forwarding, at
+                )  # fmt: skip
+                caller = caller_number(identity, reader)
+                if self.lines.let_in(event, summary, self.directory, caller, wall, at, calling):
+                    return
             reason = "number_expired" if isinstance(found, Expired) else "number_unknown"
             self._metrics.call_refused(reason)
             log.warning(
@@ -144,11 +168,10 @@ class Admission:
             )  # fmt: skip
             event.session.refuse(404, at / 1e9)
             return
-        forwarding = read_forwarding(event.request)
         contract = found.contract
         if contract.conditions is not UNCONDITIONAL:
             kind = forwarding.kind if forwarding is not None else ""
-            effective = contract.effective(wall, _caller(identity, reader), kind)
+            effective = contract.effective(wall, caller_number(identity, reader), kind)
             if isinstance(effective.refused, Refusal):
                 self._metrics.call_refused("caller_blocked")
                 log.info("caller_blocked", origin=origin, contract=contract.id, caller=identity.user[:64])
@@ -202,7 +225,7 @@ class Admission:
             self._metrics.call_refused("challenged")
 
 
-def _caller(identity: CallerIdentity, reader: NumberReader) -> str:
+def caller_number(identity: CallerIdentity, reader: NumberReader) -> str:
     """The caller as a contract's conditions name callers; "" for what is no number."""
     if identity.anonymous or not identity.user:
         return ANONYMOUS_CALLER

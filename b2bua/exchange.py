@@ -67,12 +67,16 @@ class Exchange:
         now = at / 1e9
         self.endpoint.handle_timers(now)
         self.floor.handle_timers(now)
+        self.controller.lines.handle_timers(now)
         self.settle(at)
 
     def next_deadline(self) -> float | None:
         """When ``handle_timers`` is due, in seconds of the same clock."""
         sip = self.endpoint.next_deadline()
         floor = self.floor.next_deadline()
+        line = self.controller.lines.next_deadline()
+        if line is not None and (floor is None or line < floor):
+            floor = line
         if sip is None or floor is None:
             return floor if sip is None else sip
         return min(sip, floor)
@@ -90,6 +94,7 @@ class Exchange:
         """Carry events between the parts until all queues are empty."""
         sip = self.endpoint.events
         floor = self.floor.events
+        lines = self.controller.lines.events
         media = self.media.events
         registrar = self.registrar.events
         controller = self.controller
@@ -104,6 +109,8 @@ class Exchange:
                     controller.sip_event(event, at)
             elif floor:
                 controller.floor_event(floor.popleft(), at)
+            elif lines:
+                controller.line_event(lines.popleft(), at)
             elif media:
                 controller.media_event(media.popleft(), at)
             elif registrar:
@@ -132,13 +139,13 @@ class Exchange:
 
     def _reach_changed(self, username: str, at: int) -> None:
         endpoint = self.controller.directory.endpoint(username)
-        if endpoint is not None:
+        if endpoint is not None and endpoint.agent_id:
             self._tell_floor(endpoint.agent_id, at)
 
     def _tell_floor(self, agent_id: str, at: int) -> None:
         agent = self.controller.directory.agents[agent_id]
         now = at / 1e9
-        self.floor.agent_reachable(agent_id, bool(self.controller.phones.of(agent, now)), now)
+        self.floor.agent_reachable(agent_id, bool(self.controller.phones.of(agent.endpoints, now)), now)
 
     # -- the end -----------------------------------------------------------------------------------------
 

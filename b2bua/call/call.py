@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from accounting.journal import Activity
-from b2bua.call import departure, waiting
+from b2bua.call import departure, line_call, waiting
 from b2bua.call.departure import Departure
 from b2bua.call.leg import AGENT, CALLER, Leg, Offer
+from b2bua.call.line_call import CallFloor
 from b2bua.call.reoffer import Input as ReofferInput
 from b2bua.call.reoffer import Reoffer
 from b2bua.call.reoffer import State as ReofferState
@@ -46,6 +47,8 @@ _WITHDRAWAL_REASONS = {"answered_elsewhere": ELSEWHERE}
 
 class Ports(Protocol):
     """What the exchange does for its calls."""
+
+    floor: Floor
 
     def ring(self, call: "Call", agent_id: str, at: int) -> list[Leg]:
         """Send INVITEs to the agent's reachable phones; an empty list if there are none."""
@@ -88,7 +91,7 @@ class Call:
         summary: CallSummary,
         ports: Ports,
         media: MediaEngine,
-        floor: Floor,
+        floor: CallFloor,
     ) -> None:
         self.id = call_id
         self.contract = contract
@@ -171,7 +174,8 @@ class Call:
             if self.state is not State.CLOSING:
                 cause = event.cause
                 # where a caller went says more than that he hung up there
-                reason = f"{side}_hung_up" if cause == "bye" else f"{side}_{cause}"
+                named = "line" if side == AGENT and self.summary.without_contract else side
+                reason = f"{named}_hung_up" if cause == "bye" else f"{named}_{cause}"
                 self.summary.end_reason = self.summary.left_for or reason
                 self.step(Input.CALLER_GONE if side == CALLER else Input.AGENT_GONE, at, event.reason)
         else:
@@ -340,7 +344,8 @@ class Call:
         assert isinstance(agent_id, str)
         leg = self.offers.pop(agent_id).legs[0]
         self.agent = leg
-        self.summary.agent = agent_id
+        if not self.summary.without_contract:
+            self.summary.agent = agent_id
         if self.description:
             self.media.answer(self.id, AGENT, CALLER, leg.early_body, join=not self._whispers)
         else:
@@ -373,6 +378,8 @@ class Call:
             # only an agent's call is a connected one: another number's is nobody's to bill
             self.summary.answered_at = at
             self.ports.connected(self, at)
+        else:
+            self.summary.relayed_at = at
 
     def _fail_to_join(self, at: int, reason: object) -> None:
         self.summary.end_reason = str(reason)
@@ -399,7 +406,8 @@ class Call:
 
     def _refuse_for_nobody(self, at: int, status: object) -> None:
         assert isinstance(status, int)
-        self.summary.end_reason = "nobody_available"
+        if not self.summary.without_contract:
+            self.summary.end_reason = "nobody_available"
         self.refuse_caller(status, at)
         self.close(at)
 
@@ -446,7 +454,7 @@ class Call:
 
 def _action(name: str) -> Callable[[Call, int, object], None]:
     """An action of the table: the call's own, or of the rooms for waiting and leaving."""
-    for room in (waiting, departure):
+    for room in (waiting, departure, line_call):
         found: Callable[[Call, int, object], None] | None = getattr(room, name, None)
         if found is not None:
             return found

@@ -1,11 +1,14 @@
 """All calls: where they are born, how events find theirs, how they end."""
 
+from datetime import UTC, datetime
+
 import structlog
 
 from accounting.journal import Activity, Ledger
 from b2bua.call import departure, waiting
 from b2bua.call.call import Call
 from b2bua.call.leg import AGENT, CALLER, Leg
+from b2bua.call.line_call import CallFloor
 from b2bua.call.messages import Messages
 from b2bua.call.phones import Phone, Phones
 from b2bua.call.presentation import Presentation
@@ -45,6 +48,10 @@ from routing.floor import (
     OfferWithdrawn,
     PositionChanged,
 )
+from routing.line_codes import Confirmation
+from routing.line_floor import CallSent, LineEvent, LineFloor
+from routing.line_route import Ended, ToContract, ToNumber
+from routing.plan import Dial
 
 log = structlog.get_logger("b2bua.call")
 
@@ -62,7 +69,10 @@ class CallController:
         presentation: Presentation,
         metrics: Metrics,
         messages: Messages | None = None,
+        lines: LineFloor | None = None,
     ) -> None:
+        #: who rings lines of ours
+        self.lines = lines or LineFloor(lambda now: datetime.fromtimestamp(now + ledger.wall_anchor_ns / 1e9, UTC))
         self.endpoint = endpoint
         self.media = media
         self.floor = floor
@@ -76,11 +86,13 @@ class CallController:
 
     # -- birth and events --------------------------------------------------------------------------------
 
-    def begin(self, session: Session, contract: Contract, summary: CallSummary, at: int) -> Call:
-        """A caller is let in: make the call and let the floor look for an agent."""
+    def begin(
+        self, session: Session, contract: Contract, summary: CallSummary, at: int, floor: CallFloor | None = None
+    ) -> Call:
+        """A caller is let in: make the call and let the floor look for an agent, or ``floor`` for whoever it finds."""
         invite = session.invite
         assert invite is not None
-        call = Call(self.endpoint.ids.call_id()[:16], session, contract, summary, self, self.media, self.floor)
+        call = Call(self.endpoint.ids.call_id()[:16], session, contract, summary, self, self.media, floor or self.floor)
         self.calls[call.id] = call
         session.trying(at / 1e9)
         log.debug("call_received", call_id=call.id, contract=contract.id, origin=summary.origin)
@@ -120,6 +132,25 @@ class CallController:
                     call.step(Input.NOBODY_FOUND, at, event.action.status)
             case CallerOverflowed():
                 call.step(Input.OVERFLOWED, at, event.action)
+
+    def line_event(self, event: LineEvent, at: int) -> None:
+        """What has come of the search for a line."""
+        call = self.calls.get(event.call_id)
+        if call is None:
+            return
+        if not isinstance(event, CallSent):
+            self.floor_event(event, at)
+            return
+        match event.way:
+            case ToContract():
+                call.step(Input.FORWARDED, at, event.way)
+            case ToNumber(number):
+                call.step(Input.OVERFLOWED, at, Dial(number))
+            case Confirmation():
+                call.step(Input.OVERFLOWED, at, event.way)
+            case Ended(refusal, reason):
+                call.summary.end_reason = reason
+                call.step(Input.NOBODY_FOUND, at, refusal.status)
 
     def _agent_event(self, event: AgentEvent) -> None:
         if isinstance(event, AgentStatusChanged):
@@ -176,21 +207,30 @@ class CallController:
     # -- what calls ask of us ----------------------------------------------------------------------------
 
     def ring(self, call: Call, agent_id: str, at: int) -> list[Leg]:
-        """INVITE every reachable phone of the agent."""
+        """INVITE every reachable phone of the agent, or of the line with this number."""
+        if call.summary.without_contract:
+            return self._ring_line(call, agent_id, at)
         agent = self.directory.agents.get(agent_id)
         if agent is None:
             return []
         from_value = self.presentation.from_value(call.contract, call.summary)
         headers = self.presentation.headers(call.contract, call.summary)
-        return self._invite(call, self.phones.of(agent, at / 1e9), agent_id, from_value, headers, at)
+        return self._invite(call, self.phones.of(agent.endpoints, at / 1e9), agent_id, from_value, headers, at)
+
+    def _ring_line(self, call: Call, number: str, at: int) -> list[Leg]:
+        line = self.directory.lines.get(number)
+        if line is None:
+            return []
+        from_value, headers = self.presentation.for_line(call.summary, number)
+        return self._invite(call, self.phones.of((line.endpoint,), at / 1e9), number, from_value, headers, at)
 
     def dial(self, call: Call, number: str, at: int) -> list[Leg]:
-        """INVITE another number over the trunk, as a forwarding of the number that was called."""
+        """INVITE a number over the trunk: a forwarding, or what a line has dialled."""
         phone = self.phones.over_trunk(number)
         if phone is None:
             log.error("no_way_out", call_id=call.id, number=number, hint="no trunk has a proxy: see b2bua.toml")
             return []
-        from_value, headers = self.presentation.forwarded(call.summary)
+        from_value, headers = self.presentation.forwarded(call.summary, number)
         return self._invite(call, [phone], "", from_value, headers, at)
 
     def _invite(

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from b2bua.call import prompts
 from b2bua.call.leg import AGENT, CALLER, Leg, Offer
 from b2bua.call.states import Input
+from b2bua.call.summary import CODE
 from b2bua.call.waiting import pick_up
+from routing.line_codes import Confirmation
 from routing.plan import Announce, Callback, Destination, Dial, Refusal, Voicemail
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 #: What an external party's offer is kept under: no agent has this name.
 _OTHER = ""
 _HEARD = "departure"
+_FAILURES = {"busy": 486, "declined": 603}
 
 
 class Departure:
@@ -24,7 +27,7 @@ class Departure:
 
     __slots__ = ("destination", "recorded")
 
-    def __init__(self, destination: Destination) -> None:
+    def __init__(self, destination: Destination | Confirmation) -> None:
         self.destination = destination
         #: of a message: None before the tone, False while the caller speaks
         self.recorded: bool | None = None
@@ -32,10 +35,12 @@ class Departure:
 
 def leave_queue(call: "Call", at: int, destination: object) -> None:
     """The floor has let the caller go there."""
-    assert isinstance(destination, Refusal | Dial | Announce | Voicemail | Callback)
+    assert isinstance(destination, Refusal | Dial | Announce | Voicemail | Callback | Confirmation)
     call.departure = Departure(destination)
-    call.summary.left_for = _names(destination)
-    call.summary.end_reason = call.summary.left_for
+    if not (call.summary.without_contract and isinstance(destination, Dial)):
+        # for a call of a line, another number is where it was to go
+        call.summary.left_for = _names(destination)
+        call.summary.end_reason = call.summary.left_for
     if isinstance(destination, Dial):
         _dial(call, destination.number, at)
     elif call.summary.accepted_at:
@@ -47,7 +52,7 @@ def leave_queue(call: "Call", at: int, destination: object) -> None:
         call.step(Input.GONE_THROUGH, at)
 
 
-def _names(destination: Destination) -> str:
+def _names(destination: Destination | Confirmation) -> str:
     match destination:
         case Dial():
             return "other_number"
@@ -57,12 +62,18 @@ def _names(destination: Destination) -> str:
             return "voicemail"
         case Callback():
             return "callback"
+        case Confirmation():
+            return CODE
         case Refusal():
             return "nobody_available"
 
 
 def accept_to_leave(call: "Call", at: int, sdp: object) -> None:
-    """A caller who only heard it ring is answered for this."""
+    """A caller who only heard it ring is answered for this; another number may be heard before it answers."""
+    if call.departure is not None and isinstance(call.departure.destination, Dial):
+        assert isinstance(sdp, bytes)
+        call.caller.talking_to.ring(at / 1e9, 183, sdp)
+        return
     pick_up(call, at, sdp)
     _begin(call)
 
@@ -77,6 +88,8 @@ def _begin(call: "Call") -> None:
         case Callback():
             sounds = prompts.callback_noted(call.contract)
             call.ports.callback_wanted(call)
+        case Confirmation(said):
+            sounds = prompts.confirmation(call.contract, said)
         case _:
             sounds = prompts.nobody_available(call.contract)
     call.media.play(call.id, CALLER, sounds, tag=_HEARD)
@@ -140,7 +153,10 @@ def join_other(call: "Call", at: int, leg: object) -> None:
 
 def fail_other(call: "Call", at: int, offer: object) -> None:
     """Nobody is there either."""
+    assert isinstance(offer, Offer)
     call.offers.pop(_OTHER, None)
     call.summary.end_reason = "other_number_failed"
-    call.refuse_caller(480, at)
+    # who dialled the number is told why; who was sent there is not
+    status = _FAILURES.get(offer.failure, 480) if call.summary.without_contract else 480
+    call.refuse_caller(status, at)
     call.close(at)

@@ -1,12 +1,13 @@
-"""Where an agent's phones are: fixed addresses, and the registrar's bindings."""
+"""Where the phones of agents and lines are: fixed addresses, and the registrar's bindings."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from b2bua.registrar import Registrar
 from b2bua.sip.dialog import hop_towards
 from b2bua.sip.errors import RemoteProtocolError
 from b2bua.sip.hop import Hop
-from routing.contract import Agent
+from routing.contract import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Phone:
 
 
 class Phones:
-    """Finds the phones of an agent at the moment of an offer."""
+    """Finds the phones of an agent or a line at the moment of an offer."""
 
     __slots__ = ("_default_listeners", "_proxy", "_registrar")
 
@@ -36,10 +37,10 @@ class Phones:
         scheme, _, host = self._proxy.partition(":")
         return self._fixed(f"{scheme}:{number}@{host}") if host else None
 
-    def of(self, agent: Agent, now: float) -> list[Phone]:
-        """Every phone that can be rung now; empty if the agent is unreachable."""
+    def of(self, endpoints: Iterable[Endpoint], now: float) -> list[Phone]:
+        """Every phone of an agent or a line that can be rung now; empty if there is none."""
         found = []
-        for endpoint in agent.endpoints:
+        for endpoint in endpoints:
             if endpoint.contact:
                 phone = self._fixed(endpoint.contact)
                 if phone is not None:

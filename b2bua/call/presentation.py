@@ -1,6 +1,7 @@
 """What the agent's phone shows before the first word: whose call it is, and how to greet."""
 
 from b2bua.call.summary import CallSummary
+from b2bua.sip.diversion import Forwarder, write_forwarding
 from b2bua.sip.headers import quote_display
 from b2bua.sip.identity import identity_headers
 from b2bua.sip.uri import user_part
@@ -44,17 +45,43 @@ class Presentation:
                 filled.append((name, value))
         return filled
 
-    def forwarded(self, summary: CallSummary) -> tuple[str, list[tuple[str, str]]]:
-        """From and headers of a call that goes on to another number, diverted by the number that was called.
+    def forwarded(self, summary: CallSummary, number: str) -> tuple[str, list[tuple[str, str]]]:
+        """From and headers of a call that goes to a number over the trunk: diverted by the number that was called, or
+        placed by a line of ours.
 
-        The carrier knows that number as ours; the caller's stands in From only where it may be shown (RFC 5806).
+        The carrier knows our numbers only, so one of them is asserted; the caller's stands in From where it may be
+        shown.
         """
-        ours = f"<sip:{user_part(summary.target_number)}@{self.domain}>"
+        forwarders = _forwarders(summary)
+        if not summary.without_contract:
+            forwarders.append(Forwarder(summary.target_number, "unconditional"))
+        headers = write_forwarding(forwarders, number, self.domain)
+        ours = forwarders[-1].line if forwarders else summary.line
+        headers.append(("P-Asserted-Identity", f"<sip:{user_part(ours)}@{self.domain}>"))
+        if summary.caller.anonymous:
+            headers.append(("Privacy", "id"))
+        return self._caller(summary), headers
+
+    def for_line(self, summary: CallSummary, number: str) -> tuple[str, list[tuple[str, str]]]:
+        """From and headers for the phones of a line of ours: the caller as he is, and who forwarded him here."""
+        headers = identity_headers(summary.caller, self.domain)
+        return self._caller(summary), headers + write_forwarding(_forwarders(summary), number, self.domain)
+
+    def _caller(self, summary: CallSummary) -> str:
         caller = summary.caller
-        shown = "sip:anonymous@anonymous.invalid"
-        if not caller.anonymous and caller.user:
-            shown = f"sip:{user_part(caller.user)}@{self.domain}"
-        return f"<{shown}>", [("Diversion", f"{ours};reason=unconditional"), ("P-Asserted-Identity", ours)]
+        if caller.anonymous or not caller.user:
+            return "<sip:anonymous@anonymous.invalid>"
+        name = f"{quote_display(one_line(caller.display))} " if caller.display else ""
+        return f"{name}<sip:{user_part(caller.user)}@{self.domain}>"
+
+
+def _forwarders(summary: CallSummary) -> list[Forwarder]:
+    """Everybody who forwarded this call, the oldest first."""
+    earlier = summary.forwarding
+    known = []
+    if earlier is not None and earlier.source != "own_line" and earlier.line:
+        known.append(Forwarder(earlier.line, earlier.kind, earlier.hops))
+    return known + [Forwarder(item.line, item.kind) for item in summary.diverted]
 
 
 def _facts(contract: Contract, summary: CallSummary) -> dict[str, str]:

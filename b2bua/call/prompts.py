@@ -13,6 +13,7 @@ POSITIONS = range(1, 21)
 #: Expected waits that can be said, minutes.
 MINUTES = (1, 2, 3, 4, 5, 10, 15, 20, 30)
 _BEEP = "tone/record"
+_DONE = "tone/comfort"
 
 
 def position(contract: Contract, place: int, expected_seconds: int) -> list[str]:
@@ -48,6 +49,11 @@ def callback_noted(contract: Contract) -> list[str]:
 def nobody_available(contract: Contract) -> list[str]:
     """For a caller whom we have answered, and whom no agent takes."""
     return [f"{_language(contract)}/busy"]
+
+
+def confirmation(contract: Contract, said: Iterable[str]) -> list[str]:
+    """A code was taken: ``said`` is without the language; the tone says so where nobody has recorded it."""
+    return [*(f"{_language(contract)}/{sound}" for sound in said), _DONE]
 
 
 def sounds_of(contract: Contract) -> Iterator[str]:

@@ -32,6 +32,7 @@ class Input(Enum):
     ANSWER_REFUSED = "floor refuses an answer"
     NOBODY_FOUND = "floor finds nobody"
     OVERFLOWED = "floor sends the caller elsewhere"
+    FORWARDED = "line is forwarded to a contract"
     WHISPER_DUE = "whisper is due"
     SOUND_ENDED = "sound is over"
     RECORDED = "message is recorded"
@@ -64,6 +65,8 @@ TRANSITIONS: dict[tuple[State, Input], tuple[str, State]] = {
     (State.SEEKING, Input.ANSWER_REFUSED): ("stop_ringing", State.SEEKING),
     (State.SEEKING, Input.NOBODY_FOUND): ("refuse_for_nobody", State.CLOSING),
     (State.SEEKING, Input.OVERFLOWED): ("leave_queue", State.LEAVING),
+    # a call to a line of ours, which becomes a contract's
+    (State.SEEKING, Input.FORWARDED): ("enter_contract", State.PREPARING),
     (State.SEEKING, Input.SOUND_ENDED): ("hear_on", State.SEEKING),
     (State.SEEKING, Input.CALLER_GONE): ("abandon", State.CLOSING),
     (State.SEEKING, Input.SHUTDOWN): ("refuse_for_shutdown", State.CLOSING),

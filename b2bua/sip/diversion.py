@@ -4,6 +4,7 @@ For display and for the record only: like a caller ID, these never route.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 from b2bua.sip.errors import RemoteProtocolError
 from b2bua.sip.headers import NameAddr, unquote_string
 from b2bua.sip.message import Request
-from b2bua.sip.uri import SipUri, TelUri, parse_uri
+from b2bua.sip.uri import SipUri, TelUri, parse_uri, user_part
 
 Kind = Literal["unconditional", "busy", "no_answer", "unknown"]
 
@@ -26,6 +27,10 @@ _CAUSE_KINDS: dict[str, Kind] = {
     "302": "unconditional", "486": "busy", "408": "no_answer", "480": "no_answer", "487": "no_answer",
     "404": "unknown", "503": "unknown", "600": "busy",
 }  # fmt: skip
+_REASONS: dict[Kind, str] = {
+    "unconditional": "unconditional", "busy": "user-busy", "no_answer": "no-answer", "unknown": "unknown",
+}  # fmt: skip
+_CAUSES: dict[Kind, int] = {"unconditional": 302, "busy": 486, "no_answer": 408, "unknown": 404}
 _CAUSE = re.compile(r"cause=([0-9]{3})", re.ASCII)
 _MOST_ENTRIES = 20
 
@@ -37,7 +42,42 @@ class Forwarding:
     line: str
     kind: Kind
     hops: int
-    source: Literal["diversion", "history-info"]
+    source: Literal["diversion", "history-info", "own_line"]
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarder:
+    """Who forwarded a call, and why; ``times`` stands for forwardings before, of which we know the last only."""
+
+    line: str
+    kind: Kind
+    times: int = 1
+
+
+def write_forwarding(forwarders: Sequence[Forwarder], target: str, domain: str) -> list[tuple[str, str]]:
+    """Diversion and History-Info of a call that goes to ``target`` now; the oldest of the forwarders first.
+
+    Both, since a peer that knows the one seldom knows the other (RFC 7544 section 5 maps them).
+    """
+    if not forwarders:
+        return []
+    # RFC 5806 section 5: the newest stands on top
+    headers = [
+        ("Diversion", f"<{_sip(item.line, domain)}>;reason={_REASONS[item.kind]};counter={item.times}")
+        for item in reversed(forwarders)
+    ]
+    # RFC 7044 section 10.3: each target's index grows out of its forwarder's, mp names that; RFC 4458: the cause
+    index = "1"
+    entries = [f"<{_sip(forwarders[0].line, domain)}>;index={index}"]
+    targets = [*(item.line for item in forwarders[1:]), target]
+    for forwarder, to in zip(forwarders, targets, strict=True):
+        entries.append(f"<{_sip(to, domain)};cause={_CAUSES[forwarder.kind]}>;index={index}.1;mp={index}")
+        index += ".1"
+    return [*headers, ("History-Info", ",".join(entries))]
+
+
+def _sip(user: str, domain: str) -> str:
+    return f"sip:{user_part(user)}@{domain}"
 
 
 def read_forwarding(request: Request) -> Forwarding | None:

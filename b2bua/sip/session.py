@@ -141,17 +141,20 @@ class Session:
         self.local_body = body
         self._step(Input.ANSWER, now)
 
-    def refuse(self, status: int, now: float, extra: list[tuple[str, str]] | None = None) -> None:
-        """Send a final refusal, 300 to 699."""
-        self._refuse(Input.REFUSE, status, now, extra)
+    def refuse(self, status: int, now: float, extra: list[tuple[str, str]] | None = None, phrase: str = "") -> None:
+        """Send a final refusal, 300 to 699; ``phrase`` is for the peer's display (RFC 3261 section 7.2)."""
+        self._refuse(Input.REFUSE, status, now, extra, phrase)
 
     def turn_away(self, status: int, now: float, extra: list[tuple[str, str]] | None = None) -> None:
         """Refuse a stranger and keep nothing of the call (RFC 3261 section 8.2.7)."""
         self._refuse(Input.TURN_AWAY, status, now, extra)
 
-    def _refuse(self, how: Input, status: int, now: float, extra: list[tuple[str, str]] | None) -> None:
+    def _refuse(
+        self, how: Input, status: int, now: float, extra: list[tuple[str, str]] | None, phrase: str = ""
+    ) -> None:
         if self.state is State.INCOMING:
             self._refusal = self._response_to_invite(status)
+            self._refusal.reason = phrase or self._refusal.reason
             for name, value in extra or ():
                 self._refusal.add(name, value)
             self._step(how, now)

@@ -205,7 +205,7 @@ def test_an_overflow_to_another_number_is_joined_and_not_billed() -> None:
     dialled = desk.wait_for("INVITE", CARRIER)
     assert isinstance(dialled, Request)
     assert dialled.uri == "sip:+491711234567@192.0.2.1"
-    assert dialled.get("Diversion") == "<sip:+49302000100@service.example>;reason=unconditional"
+    assert dialled.get("Diversion") == "<sip:+49302000100@service.example>;reason=unconditional;counter=1"
     assert names(desk.receive(answer(dialled, 200, SDP, hop=CARRIER), CARRIER)) == ["ACK"]
     assert desk.media.joined(desk.call_id)
     desk.wait(20)
