@@ -5,7 +5,6 @@ Passwords do not survive the reading: only their HA1 hashes do (RFC 7616 section
 export holds.
 """
 
-import hashlib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,12 +15,13 @@ from pydantic import ValidationError
 
 from routing.business_checks import findings
 from routing.business_conditions import conditions_of, conditions_value
+from routing.business_endpoints import endpoint_of, endpoint_value
+from routing.business_lines import line_of, line_value
 from routing.business_schema import (
     DEFAULT_TIME_ZONE,
     AgentTable,
     BusinessFile,
     ContractTable,
-    EndpointTable,
     in_words,
     time_zone,
 )
@@ -40,12 +40,12 @@ from routing.contract import (
     Agent,
     Contract,
     ContractNumber,
-    Endpoint,
     Group,
     Presentation,
     Validity,
 )
 from routing.directory import Directory
+from routing.lines import Line
 from routing.plan import Refusal
 from routing.toml_lines import Path, TomlLines
 from routing.toml_text import Value, pair, rows
@@ -59,10 +59,11 @@ class Business:
     agents: tuple[Agent, ...] = ()
     groups: tuple[Group, ...] = ()
     tariffs: tuple[TariffData, ...] = ()
+    lines: tuple[Line, ...] = ()
 
     def directory(self, revision: int = 0) -> Directory:
         """What calls are routed by."""
-        return Directory(self.contracts, self.agents, self.groups, revision)
+        return Directory(self.contracts, self.agents, self.groups, revision, self.lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ def read_business(text: str, file: str, realm: str) -> Business:
         agents=agents,
         groups=groups,
         tariffs=tuple(map(tariff_data, tables.tariffs)),
+        lines=tuple(line_of(table, realm) for table in tables.lines),
     )
 
 
@@ -179,21 +181,8 @@ def _contract(table: ContractTable, read_step: StepReader, zone: str) -> Contrac
 
 
 def _agent(table: AgentTable, realm: str) -> Agent:
-    endpoints = tuple(_endpoint(table.id, endpoint, realm) for endpoint in table.endpoints)
+    endpoints = tuple(endpoint_of(table.id, endpoint, realm) for endpoint in table.endpoints)
     return Agent(table.id, table.name, endpoints, **agent_arguments(table))
-
-
-def _endpoint(agent_id: str, table: EndpointTable, realm: str) -> Endpoint:
-    if table.contact is not None:
-        return Endpoint(agent_id, contact=table.contact)
-    username = table.username or ""
-    own = realm if table.realm is None else table.realm
-    md5, sha256 = table.ha1_md5 or "", table.ha1_sha256 or ""
-    if table.password is not None:
-        secret = f"{username}:{own}:{table.password}".encode()
-        md5 = hashlib.md5(secret, usedforsecurity=False).hexdigest()
-        sha256 = hashlib.sha256(secret).hexdigest()
-    return Endpoint(agent_id, username, "", own, md5, sha256, tuple(table.algorithms))
 
 
 # -- writing ---------------------------------------------------------------------------------------------
@@ -207,6 +196,7 @@ def write_business(business: Business) -> str:
     parts += [_block("agents", _agent_lines(agent)) for agent in business.agents]
     parts += [_block("groups", _group_lines(group)) for group in business.groups]
     parts += [_block("contracts", _contract_lines(contract, zone)) for contract in business.contracts]
+    parts += [_block("lines", _line_lines(line)) for line in business.lines]
     return "\n".join(parts)
 
 
@@ -215,26 +205,18 @@ def _block(table: str, lines: Iterable[str]) -> str:
 
 
 def _agent_lines(agent: Agent) -> list[str]:
-    endpoints = [_endpoint_value(endpoint) for endpoint in agent.endpoints]
+    endpoints = [endpoint_value(endpoint) for endpoint in agent.endpoints]
     rules = [pair(key, value) for key, value in agent_rules(agent).items()]
     return [pair("id", agent.id), pair("name", agent.name), *rules, rows("endpoints", endpoints)]
-
-
-def _endpoint_value(endpoint: Endpoint) -> Mapping[str, Value]:
-    if endpoint.contact:
-        return {"contact": endpoint.contact}
-    value: dict[str, Value] = {"username": endpoint.username, "realm": endpoint.realm}
-    if endpoint.ha1_md5:
-        value["ha1_md5"] = endpoint.ha1_md5
-    if endpoint.ha1_sha256:
-        value["ha1_sha256"] = endpoint.ha1_sha256
-    value["algorithms"] = endpoint.algorithms
-    return value
 
 
 def _group_lines(group: Group) -> list[str]:
     rules = [pair(key, value) for key, value in group_rules(group).items()]
     return [pair("id", group.id), pair("name", group.name), pair("members", group.members), *rules]
+
+
+def _line_lines(line: Line) -> list[str]:
+    return [pair(key, value) for key, value in line_value(line).items()]
 
 
 def _contract_lines(contract: Contract, zone: ZoneInfo) -> list[str]:

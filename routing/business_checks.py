@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from routing.business_condition_checks import condition_findings
+from routing.business_lines import line_findings
 from routing.business_tariffs import tariff_findings
 from routing.business_waiting_checks import highest_levels, tier_findings, waiting_findings
 from routing.contract import Validity
@@ -40,6 +41,7 @@ def findings(document: _Table, zone: ZoneInfo, line_of: Callable[[Path], int]) -
         yield from tier_findings(at, group)
     yield from _endpoints(document, line_of)
     yield from _numbers(document, zone, line_of)
+    yield from line_findings(document, line_of)
 
 
 # -- reading what may be anything ------------------------------------------------------------------------
@@ -120,18 +122,21 @@ def _members(at: Path, group: _Table, agents: set[str]) -> Iterator[Finding]:
 
 
 def _endpoints(document: _Table, line_of: Callable[[Path], int]) -> Iterator[Finding]:
-    usernames: dict[str, Path] = {}
+    registering: list[tuple[Path, _Table]] = []
     for at, agent in _tables(document, "agents"):
         for place, endpoint in _tables(agent, "endpoints", at):
             if ("username" in endpoint) == ("contact" in endpoint):
                 yield place, "an endpoint has either a username or a contact"
-            yield from _credentials(place, endpoint)
-            username = endpoint.get("username")
-            if isinstance(username, str):
-                first = usernames.setdefault(username, place)
-                if first != place:
-                    other = line_of((*first, "username"))
-                    yield (*place, "username"), f"the username {username!r} is taken, in line {other}"
+            registering.append((place, endpoint))
+    usernames: dict[str, Path] = {}
+    for place, endpoint in (*registering, *_tables(document, "lines")):
+        yield from _credentials(place, endpoint)
+        username = endpoint.get("username")
+        if isinstance(username, str):
+            first = usernames.setdefault(username, place)
+            if first != place:
+                other = line_of((*first, "username"))
+                yield (*place, "username"), f"the username {username!r} is taken, in line {other}"
 
 
 def _credentials(place: Path, endpoint: _Table) -> Iterator[Finding]:

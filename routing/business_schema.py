@@ -6,7 +6,7 @@ What the parts say about each other is in ``routing.business_checks``.
 import re
 from collections.abc import Mapping
 from string import Formatter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -17,7 +17,9 @@ from pydantic import (
     StringConstraints,
 )
 
+from routing.business_endpoints import EndpointTable
 from routing.business_fields import STRICT, Moment, Name, printable, refusal_status
+from routing.business_lines import LineTable
 from routing.business_steps import StepTable
 from routing.business_tariffs import TariffTable
 from routing.business_waiting import AgentRules, GroupRules, WaitingRules
@@ -34,12 +36,6 @@ DEFAULT_TIME_ZONE = "Europe/Berlin"
 KNOWN_HEADERS = ("Alert-Info", "Call-Info", "Organization", "Priority", "Subject")
 
 _EXTENSION_HEADER = re.compile(r"[Xx](-[A-Za-z0-9]{1,32}){1,8}", re.ASCII)
-_USERNAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}\z"
-_CONTACT = re.compile(
-    r"sips?:([A-Za-z0-9_.!~*'()&=+$,;?/%-]+@)?([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
-    r"(;[A-Za-z0-9_.!~*'()%\[\]:&+$/=-]+)*",
-    re.ASCII,
-)
 _CALLER = re.compile(r"\+[1-9][0-9]{0,14}\*?", re.ASCII)
 _SEPARATORS = str.maketrans("", "", "-.()/ ")
 
@@ -94,18 +90,6 @@ def _headers(value: dict[str, str]) -> dict[str, str]:
             raise ValueError(f"{name!r} is there twice")
         lowered.add(name.lower())
         _template(template)
-    return value
-
-
-def _contact(value: str) -> str:
-    if not _CONTACT.fullmatch(value):
-        raise ValueError("is no SIP URI, such as sip:anna@192.0.2.10:5060")
-    return value
-
-
-def _algorithms(value: list[str]) -> list[str]:
-    if len(set(value)) != len(value):
-        raise ValueError("names an algorithm twice")
     return value
 
 
@@ -226,18 +210,6 @@ class ContractTable(ConditionsTable, WaitingRules):
     colour: str | None = Field(default=None, pattern=r"^#[0-9A-Fa-f]{6}\z")
 
 
-class EndpointTable(_Table):
-    """A ``username`` with its ``password`` or the hashes of one, or a ``contact``."""
-
-    username: str | None = Field(default=None, pattern=_USERNAME)
-    password: str | None = Field(default=None, min_length=1, max_length=256, repr=False)
-    realm: str | None = Field(default=None, pattern=r'^[^"\\\x00-\x1f\x7f]{1,128}\z')
-    ha1_md5: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}\z", repr=False)
-    ha1_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}\z", repr=False)
-    algorithms: Annotated[list[Literal["MD5", "SHA-256"]], Field(min_length=1), AfterValidator(_algorithms)] = ["MD5"]
-    contact: Annotated[str, StringConstraints(max_length=256), AfterValidator(_contact)] | None = None
-
-
 class AgentTable(AgentRules):
     """One of ``[[agents]]``."""
 
@@ -262,6 +234,7 @@ class BusinessFile(_Table):
     agents: list[AgentTable] = []
     groups: list[GroupTable] = []
     tariffs: list[TariffTable] = []
+    lines: list[LineTable] = []
 
 
 #: Pydantic's words for what a back office need not know Python for.

@@ -17,7 +17,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     Row,
     String,
     Table,
@@ -56,7 +55,9 @@ from routing.contract import (
     Validity,
 )
 from routing.directory import Directory
+from routing.line_store import load_lines, replace_lines
 from routing.plan import Refusal
+from routing.tables import metadata as metadata
 
 
 class _Text(TypeDecorator[str]):
@@ -87,9 +88,6 @@ class _Moment(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-metadata = MetaData()
 
 
 def _rules() -> Column[str]:
@@ -208,6 +206,7 @@ def replace_business(connection: Connection, business: Business) -> None:
     connection.execute(_COUNT_UP)
     for table in (group_members, groups, endpoints, agents, plan_steps, target_numbers, contracts):
         connection.execute(delete(table))
+    replace_lines(connection, business.lines)
     _insert(connection, contracts, (_contract_row(*item) for item in enumerate(business.contracts)))
     _insert(
         connection,
@@ -377,7 +376,7 @@ def _load_tables(connection: Connection, tariffs: tuple[TariffData, ...]) -> Bus
         _contract(row, numbers.get(row.id, []), steps.get(row.id, []), read_step)
         for row in connection.execute(select(contracts).order_by(contracts.c.position))
     )
-    return Business(found_contracts, found_agents, found_groups, tariffs)
+    return Business(found_contracts, found_agents, found_groups, tariffs, load_lines(connection))
 
 
 def _grouped(connection: Connection, table: Table, owner: str) -> dict[str, list[Row[Any]]]:
