@@ -19,6 +19,7 @@ from b2bua.admission import Admission
 from b2bua.bookkeeping import Bookkeeping
 from b2bua.business_watch import BusinessWatch
 from b2bua.call.controller import CallController
+from b2bua.call.messages import Message, Messages
 from b2bua.call.phones import Phones
 from b2bua.call.presentation import Presentation
 from b2bua.config import Config
@@ -117,6 +118,7 @@ class App:
             Phones(registrar, by_transport, next((trunk.proxy for trunk in config.trunks if trunk.proxy), "")),
             Presentation(presentation.display_name, presentation.headers, config.server.domain),
             self.metrics,
+            self._messages(),
         )
         limits = config.limits
         admission = Admission(
@@ -132,6 +134,16 @@ class App:
             limits.retry_after_seconds,
         )
         return Exchange(endpoint, admission, controller, floor, self.media, registrar)
+
+    def _messages(self) -> Messages | None:
+        voicemail = self.config.voicemail
+        if voicemail.folder is None:
+            return None
+        return Messages(voicemail.folder, voicemail.most_seconds, self._message_left)
+
+    def _message_left(self, message: Message) -> None:
+        """A caller's message is there and whole."""
+        self.metrics.messages_left.inc()
 
     # -- start -------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -33,6 +33,7 @@ class Metrics:
             "b2bua_journal_durable_seconds", "Record taken to record on disk, the first of each group",
             buckets=_DURABLE, registry=self.registry,
         )  # fmt: skip
+        self.messages_left = Counter("b2bua_messages_left", "Messages that callers left", registry=self.registry)
         self.calls_by_result: dict[tuple[str, str], int] = {}
         self.refused: dict[str, int] = {}
         self._samples: list[Callable[[], Iterator[Sample]]] = []

@@ -23,18 +23,28 @@ from rich.table import Table
 
 from accounting.month import Month
 from accounting.records import CallRecord
-from accounting.statement import Statement, statement
+from accounting.statement import Heading, StatementContent, statement
 from accounting.store import open_engine, read_calls, read_tariffs
-from b2bua.cli.money import calls_table, statement_table
+from b2bua.cli.money import calls_table
 from b2bua.phone.audio import tone_frames
 from b2bua.phone.softphone import Frames, PhoneCall, PhoneError, SoftPhone, Trace
+from b2bua.statements.language import language_of
+from b2bua.statements.table import statement_table
+from media.tones import tone, tones_in_order
+from media.wave_file import read_wave, write_wave
 
 HOST = "127.0.0.1"
 CARRIER = "127.0.0.2"
 DOMAIN = "service.example"
 CALLER_TONE = 440
 AGENTS = {"anna": 880, "ben": 660}
-LAWYER, CRAFTSMAN, NOBODYS = "+49302000100", "+49302000101", "+49302000999"
+LAWYER, CRAFTSMAN, GARAGE, NOBODYS = "+49302000100", "+49302000101", "+49302000102", "+49302000999"
+#: Tones stand for announcements, so that what was heard can be told by its frequency: (Hz, seconds).
+WELCOME, MUSIC, WHISPER, LEAVE_A_MESSAGE, BEEP = 1000, 350, 1500, 750, 1000
+SOUNDS = {
+    "welcome": (WELCOME, 0.8), "music": (MUSIC, 4.0), "whisper": (WHISPER, 0.6),
+    "de/voicemail/record": (LEAVE_A_MESSAGE, 0.5), "de/voicemail/thanks": (600, 0.5), "de/busy": (480, 0.5),
+}  # fmt: skip
 NANOSECONDS = Decimal(10**9)
 
 CONFIG = """\
@@ -50,6 +60,12 @@ port = {port}
 [[trunks]]
 name = "carrier"
 sources = ["127.0.0.2/32"]
+
+[sounds]
+folder = "{sounds}"
+
+[voicemail]
+folder = "{voicemail}"
 
 [media]
 host = "127.0.0.1"
@@ -104,6 +120,22 @@ greeting = "Elektro Sommer, Notdienst und Termine, guten Tag!"
 target_numbers = ["+49302000101"]
 plan = [{ group = "office", strategy = "in_order", ring_seconds = 10 }]
 tariff = "six-seconds"
+
+[[contracts]]
+id = "autohaus-herbst"
+customer = "Autohaus Herbst"
+greeting = "Autohaus Herbst, Werkstatt, guten Tag!"
+target_numbers = ["+49302000102"]
+plan = [{ group = "office", strategy = "in_order", patience_seconds = 60 }]
+whisper = "whisper"
+tariff = "six-seconds"
+
+[contracts.waiting]
+answering = "answer_at_once"
+greeting_sound = "welcome"
+music = "music"
+most_callers = 1
+if_full = { voicemail = "werkstatt@autohaus-herbst.example" }
 """
 
 
@@ -123,18 +155,30 @@ class Story:
     status: int = 200
     agent_hangs_up: bool = False
     rings_only: bool = False
+    #: what the caller hears before the agent, and the agent before the caller
+    waits_to: tuple[int, ...] = ()
+    whispered: tuple[int, ...] = ()
+    leaves_message: bool = False
     state: str = "waiting"
     agent: str = ""
-    heard: list[int] = field(default_factory=list)
+    caller_heard: list[int] = field(default_factory=list)
+    agent_heard: list[int] = field(default_factory=list)
+    agent_answered: asyncio.Event = field(default_factory=asyncio.Event)
     faults: list[str] = field(default_factory=list)
     call: PhoneCall | None = None
     agents_call: PhoneCall | None = None
     record: CallRecord | None = None
     done: bool = False
 
+    @property
+    def agents_answer_at(self) -> float:
+        """When the agent of a queue had heard whose call it is; 0.0 if none has."""
+        call = self.agents_call
+        return call.answered_at + SOUNDS["whisper"][1] if call is not None and call.answered_at else 0.0
+
 
 def stories() -> list[Story]:
-    """Three kinds of forwarding to two contracts, a wrong number and an impatient caller."""
+    """Three kinds of forwarding to two contracts, a wrong number, an impatient caller; and a queue that fills up."""
     return [
         Story("forwarded at once", "+4940111001", LAWYER, "+4930555010", "unconditional", 0.0, 4.0, "answered", 60),
         Story("forwarded on busy", "+4940111002", CRAFTSMAN, "+4930777020", "user-busy", 0.5, 7.3, "answered", 12),
@@ -148,7 +192,21 @@ def stories() -> list[Story]:
             status=487, rings_only=True,
         ),
         Story("forwarded at once", "+4940111006", LAWYER, "+4930555010", "unconditional", 13.8, 3.0, "answered", 60),
+        _queued("a queue", "+4940111007", "+4930888030", 19.0, 4.4, 6),
+        _queued("the other agent", "+4940111008", "+4930888031", 19.3, 8.2, 12),
+        _queued("waits for an agent", "+4940111009", "+4930888032", 20.5, 3.0, 6),
+        Story(
+            "queue full: a message", "+4940111010", GARAGE, "+4930888033", "user-busy", 22.0, 3.0, "no_agent",
+            waits_to=(LEAVE_A_MESSAGE, BEEP), leaves_message=True,
+        ),
     ]  # fmt: skip
+
+
+def _queued(title: str, caller: str, line: str, starts: float, talks: float, billed: int) -> Story:
+    return Story(
+        title, caller, GARAGE, line, "user-busy", starts, talks, "answered", billed,
+        waits_to=(WELCOME, MUSIC), whispered=(WHISPER,),
+    )  # fmt: skip
 
 
 class Demo:
@@ -162,6 +220,8 @@ class Demo:
         self.database = folder / "demo.db"
         self.config = folder / "b2bua.toml"
         self.log = folder / "server.log"
+        self.sounds = folder / "sounds"
+        self.voicemail = folder / "voicemail"
         self.carrier = SoftPhone(CARRIER, username="carrier", domain="carrier.example", frames=tones(CALLER_TONE))
         self.phones = {
             name: SoftPhone(
@@ -178,10 +238,15 @@ class Demo:
         """Import the contracts, start the server, register the agents."""
         contracts = self.folder / "contracts.toml"
         contracts.write_text(CONTRACTS, encoding="utf-8")
+        for name, (frequency, seconds) in SOUNDS.items():
+            sound = self.sounds / f"{name}.wav"
+            sound.parent.mkdir(parents=True, exist_ok=True)
+            sound.write_bytes(write_wave(tone(frequency, seconds)))
         media_min = 20000 + self.port % 20000
         text = CONFIG.format(
-            domain=DOMAIN, port=self.port, database=self.database, media_min=media_min, media_max=media_min + 400
-        )
+            domain=DOMAIN, port=self.port, database=self.database, media_min=media_min, media_max=media_min + 400,
+            sounds=self.sounds, voicemail=self.voicemail,
+        )  # fmt: skip
         self.config.write_text(text, encoding="utf-8")
         imported = await self.command("import", str(contracts), stdout=asyncio.subprocess.PIPE)
         await imported.wait()
@@ -238,6 +303,7 @@ class Demo:
         await quiet(call.ended, 1.0)
         story.agents_call = call
         call.answer()
+        story.agent_answered.set()
         if story.agent_hangs_up:
             await quiet(call.ended, story.talks)
             call.hangup()
@@ -259,11 +325,7 @@ class Demo:
         else:
             await first(call.answered, call.ended)
             if call.answered.is_set():
-                story.state = "talking"
-                await quiet(call.ended, story.talks + (3.0 if story.agent_hangs_up else 0.0))
-                story.heard = [call.heard().frequency]
-                if story.agents_call is not None:
-                    story.heard.append(story.agents_call.heard().frequency)
+                await self.talk(story, call)
                 call.hangup()
                 await quiet(call.ended, 5.0)
                 story.state = "hung up"
@@ -272,18 +334,46 @@ class Demo:
         self.judge_call(story, call)
         story.done = True
 
+    async def talk(self, story: Story, call: PhoneCall) -> None:
+        """From the answer to the moment at which somebody has said enough."""
+        if story.leaves_message:
+            story.state = "leaves a message"
+        elif story.waits_to:
+            story.state = "waits"
+            await quiet(story.agent_answered, 30.0)
+            story.state = "talking"
+            await quiet(call.ended, SOUNDS["whisper"][1])
+        else:
+            story.state = "talking"
+        await quiet(call.ended, story.talks + (3.0 if story.agent_hangs_up else 0.0))
+
     def judge_call(self, story: Story, call: PhoneCall) -> None:
         """What the parties saw and heard."""
         if story.status == 404 and call.status != 404:
             story.faults.append(f"answer {call.status}, not 404")
+        story.caller_heard = tones_in_order(call.samples)
+        wanted = list(story.waits_to)
         if story.result == "answered":
-            wanted = [AGENTS.get(story.agent, 0), CALLER_TONE]
-            if story.heard != wanted:
-                story.faults.append(f"heard {story.heard} Hz, not {wanted}")
+            wanted.append(AGENTS.get(story.agent, 0))
+            story.agent_heard = tones_in_order(story.agents_call.samples) if story.agents_call is not None else []
+            if story.agent_heard != [*story.whispered, CALLER_TONE]:
+                story.faults.append(f"the agent heard {story.agent_heard} Hz, not {[*story.whispered, CALLER_TONE]}")
+        if story.caller_heard != wanted:
+            story.faults.append(f"the caller heard {story.caller_heard} Hz, not {wanted}")
 
     # -- the books ---------------------------------------------------------------------------------------
 
-    def judge_books(self) -> tuple[list[CallRecord], list[Statement]]:
+    def judge_messages(self) -> list[Path]:
+        """What callers have left, and whether it is what they said."""
+        messages = sorted(self.voicemail.rglob("*.wav"))
+        for story in self.stories:
+            if story.leaves_message:
+                said = [tones_in_order(read_wave(message.read_bytes(), 60.0)) for message in messages]
+                if said != [[CALLER_TONE]]:
+                    story.faults.append(f"the messages say {said}, not {CALLER_TONE} Hz")
+        return messages
+
+    def judge_books(self) -> tuple[list[CallRecord], list[StatementContent]]:
         """What the database says of it."""
         engine = open_engine(f"sqlite:///{self.database}")
         with engine.connect() as connection:
@@ -292,8 +382,10 @@ class Demo:
         engine.dispose()
         now = datetime.now(ZoneInfo("Europe/Berlin"))
         month = Month(now.year, now.month)
-        statements = [statement(calls, tariffs, contract, month) for contract in ("kanzlei-berger", "elektro-sommer")]
-        lines = {line.call_id: line for made in statements for line in made.lines}
+        customers = {"kanzlei-berger": "Kanzlei Berger", "elektro-sommer": "Elektro Sommer"}
+        customers["autohaus-herbst"] = "Autohaus Herbst"
+        statements = [statement(calls, tariffs, Heading(*customer), month) for customer in customers.items()]
+        lines = {line["call_id"]: line for made in statements for line in made["lines"]}
         for story in self.stories:
             story.record = next((call for call in calls if call.caller == story.caller), None)
             if story.record is None:
@@ -301,7 +393,7 @@ class Demo:
                     story.faults.append("no record")
                 continue
             line = lines.get(story.record.call_id)
-            billed = line.billed_seconds if line is not None else None
+            billed = line["billed_seconds"] if line is not None else None
             if story.record.result != story.result:
                 story.faults.append(f"recorded as {story.record.result or 'nothing'}, not {story.result or 'nothing'}")
             if billed != story.billed:
@@ -310,18 +402,19 @@ class Demo:
 
     def table(self) -> Table:
         """All stories as they stand."""
-        table = Table(title="b2bua: forwarded calls from a carrier to two agents")
-        for name in ("call", "forwarded by", "dialled", "agent", "state", "heard by caller, agent"):
+        table = Table(title="b2bua: forwarded calls from a carrier to two agents, and a queue before them")
+        for name in ("call", "forwarded by", "dialled", "agent", "state", "Hz: caller | agent"):
             table.add_column(name, no_wrap=name in ("dialled", "agent"))
         table.add_column("talked", justify="right", no_wrap=True)
         table.add_column("", no_wrap=True)
         for story in self.stories:
             call = story.call
             talked = ""
-            if call is not None and call.answered_at:
-                talked = f"{(call.ended_at or self.carrier.now) - call.answered_at:.1f} s"
+            since = call.answered_at if call is not None and not story.waits_to else story.agents_answer_at
+            if call is not None and since:
+                talked = f"{(call.ended_at or self.carrier.now) - since:.1f} s"
             verdict = "[red]✘[/]" if story.faults else "[green]✔[/]" if story.done else ""
-            heard = ", ".join(f"{tone} Hz" for tone in story.heard)
+            heard = " | ".join(" ".join(map(str, tones)) for tones in (story.caller_heard, story.agent_heard) if tones)
             table.add_row(
                 story.title, story.forwarded_from, story.dialled, story.agent, story.state, heard, talked, verdict
             )
@@ -406,9 +499,13 @@ async def show(folder: Path, console: Console) -> int:
                 await server.wait()
     records, statements = demo.judge_books()
     console.print(calls_table(records))
+    english = language_of("en")
     for made in statements:
-        console.print(statement_table(made))
+        console.print(statement_table(made, english))
+    for message in demo.judge_messages():
+        console.print(f"A message: {message.relative_to(folder)}, {message.stat().st_size / 16000:.1f} s")
     console.print(ladder(demo, demo.stories[1]))
+    console.print(ladder(demo, next(story for story in demo.stories if story.title == "waits for an agent")))
     faults = [f"{story.title} ({story.caller}): {fault}" for story in demo.stories for fault in story.faults]
     if server.returncode:
         faults.append(f"the server ended with exit code {server.returncode}; see {demo.log}")
@@ -419,7 +516,7 @@ async def show(folder: Path, console: Console) -> int:
     if not faults:
         console.print(
             f"[green]✔ {len(demo.stories)} calls did what they should.[/] 7.3 s in the increment 6/6 are billed as "
-            "12 s, 4.0 s in 60/60 as 60 s; unanswered calls cost nothing."
+            "12 s, 4.0 s in 60/60 as 60 s; ringing, waiting, whispers and messages cost nothing."
         )
     return 1 if faults else 0
 

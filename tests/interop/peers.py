@@ -26,7 +26,7 @@ import pytest
 from accounting.records import CallRecord
 from accounting.store import open_engine, read_calls
 from b2bua.phone.audio import RATE, write_wave
-from media.tones import dominant_frequency, tone
+from media.tones import dominant_frequency, tone, tones_in_order
 
 #: No peer lives longer than this, whatever becomes of the test that started it, seconds.
 LIFETIME = 120
@@ -36,9 +36,6 @@ PATIENCE = 10.0
 _B2BUA = str(Path(sys.executable).parent / "b2bua")
 _TEMPLATES = Path(__file__).parent
 _MODULES = ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules")
-#: A tenth of a second: what a tone is told by, and how much of its energy must be the tone's.
-_WINDOW = RATE // 10
-_PURE = 0.8
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -352,7 +349,7 @@ class Baresip(Child):
 
     def heard_in_order(self) -> list[int]:
         """All frequencies of the last call, one after the other; call it when the call is over."""
-        return in_order(self._recorded())
+        return tones_in_order(self._recorded())
 
     def _recorded(self) -> "array[int]":
         files = sorted(self._recordings.glob("*-dec.wav"), key=lambda path: path.stat().st_mtime)
@@ -451,17 +448,3 @@ def recording(path: Path) -> "array[int]":
     with wave.open(str(path), "rb") as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, RATE)
         return array("h", file.readframes(file.getnframes()))
-
-
-def in_order(samples: "array[int]") -> list[int]:
-    """The pure tones in a recording, in the order in which they were heard; one that goes on is named once."""
-    heard: list[int] = []
-    before = 0
-    for start in range(0, len(samples) - _WINDOW, _WINDOW):
-        frequency, share = dominant_frequency(samples[start : start + _WINDOW])
-        tone_now = round(frequency) if share > _PURE else 0
-        # twice the same: what lies between two tones is a mixture for a moment
-        if tone_now and tone_now == before and (not heard or heard[-1] != tone_now):
-            heard.append(tone_now)
-        before = tone_now
-    return heard

@@ -9,9 +9,9 @@ import pytest_asyncio
 
 from b2bua.phone.audio import tone_frames
 from b2bua.phone.softphone import PhoneCall, SoftPhone
-from media.tones import tone
+from media.tones import tone, tones_in_order
 from media.wave_file import write_wave
-from tests.interop.peers import Baresip, ExchangeServer, happens, import_contracts, in_order, need, until
+from tests.interop.peers import Baresip, ExchangeServer, happens, import_contracts, need, until
 
 need("baresip")
 
@@ -100,7 +100,7 @@ def dial(carrier: SoftPhone, server: ExchangeServer) -> PhoneCall:
 
 
 async def hears(call: PhoneCall, frequency: int, what: str) -> None:
-    await until(lambda: frequency in in_order(call.samples[-8000:]), what)
+    await until(lambda: frequency in tones_in_order(call.samples[-8000:]), what)
 
 
 async def test_announcement_then_music_then_the_agent_and_for_her_the_whisper_then_the_caller(
@@ -118,7 +118,7 @@ async def test_announcement_then_music_then_the_agent_and_for_her_the_whisper_th
     await anna.event("CALL_CLOSED")
     await happens(call.ended, "the end of the call")
 
-    assert in_order(call.samples) == [ANNOUNCEMENT, MUSIC, TONES["anna"]]
+    assert tones_in_order(call.samples) == [ANNOUNCEMENT, MUSIC, TONES["anna"]]
     assert anna.heard_in_order() == [WHISPER, CALLER]
     (invite,) = anna.messages("INVITE ")
     assert invite.header("X-Greeting") == "Autohaus Herbst, Werkstatt, guten Tag"
@@ -141,7 +141,7 @@ async def test_three_agents_talk_and_the_fourth_caller_gets_the_first_who_is_fre
     fourth = dial(carrier, server)
     await hears(fourth, MUSIC, "music for the fourth caller")
     # everybody hears their own agent and nobody else's
-    assert [in_order(call.samples)[-1] for call in calls.values()] == list(TONES.values())
+    assert [tones_in_order(call.samples)[-1] for call in calls.values()] == list(TONES.values())
 
     await agents["ben"].command("hangup")
     await agents["ben"].event("CALL_INCOMING")
@@ -153,7 +153,7 @@ async def test_three_agents_talk_and_the_fourth_caller_gets_the_first_who_is_fre
     for call in (fourth, *calls.values()):
         await happens(call.ended, "the end of a call")
 
-    assert in_order(fourth.samples) == [ANNOUNCEMENT, MUSIC, TONES["ben"]]
+    assert tones_in_order(fourth.samples) == [ANNOUNCEMENT, MUSIC, TONES["ben"]]
     assert agents["anna"].heard_in_order() == [WHISPER, CALLER]
     assert agents["carla"].heard_in_order() == [WHISPER, CALLER]
     assert [len(phone.messages("INVITE ")) for phone in agents.values()] == [1, 2, 1], "no phone rings in a call"
