@@ -1,6 +1,5 @@
 """``b2bua invoice-run``: the month, for all contracts."""
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -66,12 +65,9 @@ def run_invoices(
     try:
         if not even_if_running and not draft:
             refuse_if_running(engine, wanted)
-        with ExitStack() as stack:
-            shown = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+        with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
             task = shown.add_task("contracts", total=None)
-            summary = invoice_run(
-                engine, plan, lambda done, total: shown.update(task, completed=done, total=total)
-            )  # fmt: skip
+            summary = invoice_run(engine, plan, lambda done, total: shown.update(task, completed=done, total=total))
     except (ManifestError, DatevError) as error:
         give_up(error)
     except Disagreement as wrong:
@@ -89,7 +85,8 @@ def _accounts(section: DatevSection) -> Accounts:
 
 def _show(summary: Summary, plan: Plan) -> None:
     words = language_of(plan.language or "en")
-    table = Table(title=f"{plan.month}: {summary.statements} statements, {summary.calls} calls", show_header=False)
+    typer.echo(f"{plan.month}: {summary.statements} statements, {summary.calls} calls")
+    table = Table(show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for currency, net in summary.net.items():

@@ -58,8 +58,9 @@ class Manifest:
         self._file.seek(0)
         whole = self._file.read()
         end = whole.rfind(b"\n") + 1
-        # the process was killed while it wrote the last line
-        self._file.truncate(end)
+        if end < len(whole):
+            # the process was killed while it wrote the last line
+            self._file.truncate(end)
         for line in whole[:end].splitlines():
             found = orjson.loads(line)
             if not isinstance(found, dict):

@@ -12,16 +12,10 @@ from reportlab.pdfgen.canvas import Canvas
 
 
 def attach(canvas: Canvas, name: str, content: bytes) -> None:
-    """Attach JSON under a name; readers list it beside the pages."""
+    """Attach a file under a name; readers list it beside the pages."""
     document = canvas._doc  # type: ignore[attr-defined]
     kept = PDFStream(
-        PDFDictionary(
-            {
-                "Type": PDFName("EmbeddedFile"),
-                "Subtype": PDFName("application/json"),
-                "Params": PDFDictionary({"Size": len(content)}),
-            }
-        ),
+        PDFDictionary({"Type": PDFName("EmbeddedFile"), "Params": PDFDictionary({"Size": len(content)})}),
         content,
         [PDFZCompress],
     )
