@@ -90,6 +90,8 @@ SOUNDS = {
     "welcome": 5.0, "music": 30.0, "comfort": 3.0, "berger": 2.0, "closed": 4.0, "tone/record": 1.0,
     "de/position/1": 2.0, "de/position/2": 2.0, "de/wait/2": 2.0, "de/wait/3": 2.0,
     "de/voicemail/record": 4.0, "de/voicemail/thanks": 3.0, "de/callback/thanks": 3.0, "de/busy": 3.0,
+    "de/forwarding/on": 2.0, "de/forwarding/off": 2.0, "de/agent/break": 2.0, "de/agent/available": 2.0,
+    **{f"de/number/{digit}": 0.5 for digit in range(10)},
 }  # fmt: skip
 
 _numbers = count(1)
@@ -133,7 +135,7 @@ class Desk:
         self.exchange = Exchange(endpoint, self.admission, controller, self.floor, self.media, registrar)
         read = read_business(business, "business", REALM)
         contracts = [change(contract) for contract in read.contracts]
-        self.exchange.use(Directory(contracts, read.agents, read.groups, 1), self.at)
+        self.exchange.use(Directory(contracts, read.agents, read.groups, 1, read.lines), self.at)
 
     @property
     def at(self) -> int:
