@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import Any
 
 import font_roboto  # type: ignore[import-untyped]
+from reportlab import rl_config
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.utils import simpleSplit
@@ -25,6 +26,7 @@ from accounting.statement_text import to_json
 from b2bua.statements.language import Language
 from b2bua.statements.letterhead import Letterhead
 from b2bua.statements.pdf_attachment import attach
+from b2bua.statements.pdf_text import TableText
 from b2bua.statements.table import caller_text, forwarding_line, marks, notes, vat_text
 
 _WIDTH, _HEIGHT = A4
@@ -40,13 +42,22 @@ _COLUMNS = (
     ("kind", 60.0, False), ("agent", 48.0, False), ("talked", 42.0, True), ("billed", 44.0, True),
     ("units", 28.0, True), ("price", 38.0, True),
 )  # fmt: skip
+#: The size of the letters in them.
+_CELL = 8.0
 _EDGES = tuple(accumulate((width for _, width, _ in _COLUMNS), initial=_LEFT))
+#: Of each column: where its text begins or, on the right, ends; and how wide it may be.
+_PLACES = tuple(
+    ((min(edge + width - 4, _RIGHT) if name != "price" else _RIGHT) if right else edge, width - 4, right)
+    for (name, width, right), edge in zip(_COLUMNS, _EDGES, strict=False)
+)
 _BOX = "\N{REPLACEMENT CHARACTER}"
 
 
 @cache
 def _glyphs() -> frozenset[int]:
     """The fonts are read once; returns what they can show."""
+    # streams as they are: text around them is for mail of the last century
+    rl_config.useA85 = 0
     fonts = [TTFont(name, font_roboto.font_files[file]) for name, file in ((_TEXT, "Roboto"), (_BOLD, "RobotoBold"))]
     for font in fonts:
         pdfmetrics.registerFont(font)
@@ -70,6 +81,7 @@ class _Letter:
         self._content, self._proof, self._words, self._letterhead = content, proof, language, letterhead
         self._file = io.BytesIO()
         self._canvas = Canvas(self._file, pagesize=A4, pageCompression=1, lang=language.code)
+        self._table = TableText(self._canvas, _TEXT, _CELL)
         self._y = _TOP
         self._title = f"{language['title']} {content['number'] or language['draft']}"
 
@@ -228,9 +240,11 @@ class _Letter:
             self._wrapped(words["no_calls"], 9.5)
             return
         self._column_heads()
+        self._canvas.setFillColor(_INK)
         for index, line in enumerate(content["lines"]):
             if self._need(_ROW):
                 self._column_heads()
+                self._canvas.setFillColor(_INK)
             self._row(line, index % 2 == 1)
         if self._need(_ROW + 12):
             self._column_heads()
@@ -259,28 +273,34 @@ class _Letter:
         if striped:
             canvas.setFillColor(_STRIPE)
             canvas.rect(_LEFT - 2, self._y - 3.2, _RIGHT - _LEFT + 4, _ROW, stroke=0, fill=1)
+            canvas.setFillColor(_INK)
         answered = line["answered_at"]
-        cells: Sequence[str] = (
+        cells = (
             words.day(answered), words.time(answered), caller_text(line, words), forwarding_line(line, words),
             words.kind(line["forwarding_kind"]), line["agent"],
             words.seconds(line["talked_seconds"]) + marks(line), words.minutes(line["billed_seconds"]),
             words.number(line["units"]), words.number(line["amount"]),
         )  # fmt: skip
-        canvas.setFont(_TEXT, 8)
-        canvas.setFillColor(_INK)
-        for (_, width, right), edge, text in zip(_COLUMNS, _EDGES, cells, strict=False):
-            shown = self._fit(text, width - 4, 8)
-            if right:
-                canvas.drawRightString(min(edge + width - 4, _RIGHT) if edge < _EDGES[9] else _RIGHT, self._y, shown)
-            elif shown:
-                canvas.drawString(edge, self._y, shown)
+        self._table.draw(
+            self._y,
+            [
+                (edge, self._cell(text, width), right)
+                for (edge, width, right), text in zip(_PLACES, cells, strict=True)
+            ],
+        )  # fmt: skip
         self._y -= _ROW
+
+    def _cell(self, text: str, width: float) -> str:
+        shown = self._shown(text)
+        # nearly everything is narrow: no letter is wider than its size
+        if len(shown) * _CELL <= width or self._table.width(shown) <= width:
+            return shown
+        return self._fit(shown, width, _CELL)
 
     def _fit(self, text: str, width: float, size: float) -> str:
         """Cut what is too long for its column; it is whole in the attachment."""
         shown = self._shown(text)
-        # no letter of this font is wider than its size
-        if len(shown) * size <= width or pdfmetrics.stringWidth(shown, _TEXT, size) <= width:
+        if pdfmetrics.stringWidth(shown, _TEXT, size) <= width:
             return shown
         while shown and pdfmetrics.stringWidth(shown + "…", _TEXT, size) > width:
             shown = shown[:-1]
