@@ -125,6 +125,8 @@ class Recording:
             return 0.0, ""
         unfinished = self.path.with_name(self.path.name + ".part")
         try:
+            # a mailbox's folder comes with its first message
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             unfinished.write_bytes(write_wave(samples))
             unfinished.replace(self.path)
         except OSError as error:

@@ -167,6 +167,14 @@ def test_a_recording_is_whole_or_not_there(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["message.wav"]
 
 
+def test_the_first_message_makes_its_mailbox(tmp_path: Path) -> None:
+    path = tmp_path / "voicemail" / "office@example.com" / "message.wav"
+    recording = Recording("caller", path, 60.0, 0.0)
+    recording.take(7, 0, "PCMU", ulaw_encode(tone(500, 0.02)))
+    assert recording.write() == (0.02, "")
+    assert path.read_bytes()[:4] == b"RIFF"
+
+
 @given(st.lists(st.binary(min_size=1, max_size=3), max_size=200))
 def test_memory_is_that_of_the_sound_however_small_the_packets(payloads: list[bytes]) -> None:
     recording = Recording("caller", Path("message.wav"), 0.02, 0.0)
