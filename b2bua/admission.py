@@ -16,7 +16,7 @@ from b2bua.line_door import LineDoor
 from b2bua.metrics import Metrics
 from b2bua.registrar import Registrar
 from b2bua.sip.digest import DigestServer, Verdict, Verified
-from b2bua.sip.diversion import read_forwarding
+from b2bua.sip.diversion import Forwarding, read_forwarding
 from b2bua.sip.endpoint import Endpoint
 from b2bua.sip.events import InviteReceived, RequestReceived
 from b2bua.sip.identity import ANONYMOUS, CallerIdentity, caller_identity, wants_privacy
@@ -70,6 +70,7 @@ class Admission:
         """Another snapshot of the business data; calls that are in keep theirs."""
         self.directory = directory
         self._offers = ChallengeOffers(directory)
+        self.lines.forwardings.keep_only(directory.lines)
 
     # -- INVITE ------------------------------------------------------------------------------------------
 
@@ -169,6 +170,10 @@ class Admission:
             event.session.refuse(404, at / 1e9)
             return
         contract = found.contract
+        if self._controller.probes.running and self._is_our_probe(contract.id, identity, forwarding, reader, at):
+            # we ourselves sent this call, to see whether it comes back: nobody is to ring for it
+            event.session.refuse(486, at / 1e9)
+            return
         if contract.conditions is not UNCONDITIONAL:
             kind = forwarding.kind if forwarding is not None else ""
             effective = contract.effective(wall, caller_number(identity, reader), kind)
@@ -182,6 +187,13 @@ class Admission:
         if trunk is not None:
             trunk.calls += 1
         self._controller.begin(event.session, contract, summary, at)
+
+    def _is_our_probe(
+        self, contract: str, identity: CallerIdentity, forwarding: Forwarding | None, reader: NumberReader, at: int
+    ) -> bool:
+        line = reader.read(forwarding.line) if forwarding is not None else None
+        caller = caller_number(identity, reader)
+        return self._controller.probes.came_back(contract, caller, line or "", forwarding, at)
 
     # -- REGISTER ----------------------------------------------------------------------------------------
 

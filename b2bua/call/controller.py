@@ -7,6 +7,7 @@ import structlog
 from accounting.journal import Activity, Ledger
 from b2bua.call import departure, waiting
 from b2bua.call.call import Call
+from b2bua.call.forwarding_probe import ForwardingProbe, ForwardingProbes
 from b2bua.call.leg import AGENT, CALLER, Leg
 from b2bua.call.line_call import CallFloor
 from b2bua.call.messages import Messages
@@ -81,6 +82,7 @@ class CallController:
         self.presentation = presentation
         self.messages = messages
         self.metrics = metrics
+        self.probes = ForwardingProbes(endpoint, phones, presentation.domain)
         self.directory: Directory = Directory()
         self.calls: dict[str, Call] = {}
 
@@ -101,9 +103,11 @@ class CallController:
 
     def sip_event(self, event: SipEvent, at: int) -> None:
         """Hand an event to the call whose session it concerns; ended calls have let theirs go."""
-        leg = getattr(event, "session").owner  # noqa: B009 - RequestReceived never comes here
-        if isinstance(leg, Leg):
-            leg.call.sip_event(leg, event, at)
+        owner = getattr(event, "session").owner  # noqa: B009 - RequestReceived never comes here
+        if isinstance(owner, Leg):
+            owner.call.sip_event(owner, event, at)
+        elif isinstance(owner, ForwardingProbe):
+            self.probes.sip_event(owner, event, at)
 
     def floor_event(self, event: FloorEvent, at: int) -> None:
         """What the floor has decided."""
@@ -158,6 +162,7 @@ class CallController:
 
     def tick(self, at: int) -> None:
         """About once a second: who waits is told something now and then."""
+        self.probes.tick(at)
         for call in self.calls.values():
             if call.room is not None:
                 waiting.tick(call, at)
