@@ -24,6 +24,7 @@ from b2bua.call.phones import Phones
 from b2bua.call.presentation import Presentation
 from b2bua.config import Config
 from b2bua.exchange import Exchange
+from b2bua.line_watch import LineWatch
 from b2bua.metrics import Metrics, Sample
 from b2bua.net.transports import ListenerSpec, Transports
 from b2bua.registrar import Registrar
@@ -41,6 +42,8 @@ from media.relay.engine import RelayEngine
 from media.sounds import SoundLibrary
 from routing.directory import Directory
 from routing.floor import Floor
+from routing.line_store import load_forwardings
+from routing.lines import LineForwarding
 from routing.store import load_directory
 
 log = structlog.get_logger("b2bua")
@@ -92,6 +95,7 @@ class App:
         self.exchange = self._make_exchange()
         self.web: WebServer | None = None
         self._business: BusinessWatch | None = None
+        self._lines: LineWatch | None = None
 
     def _make_exchange(self) -> Exchange:
         config = self.config
@@ -153,6 +157,7 @@ class App:
         with self._engine.begin() as connection:
             recovered = recover(connection)
             directory = load_directory(connection)
+            forwardings, known_ns = load_forwardings(connection)
         if recovered:
             log.warning("calls_recovered", count=len(recovered))
         await self._prepare_sounds(directory)
@@ -163,6 +168,8 @@ class App:
             address = LocalAddress(item.transport, item.advertise or host, item.advertise_port or port)
             self.exchange.endpoint.addresses[item.name] = address
             log.info("listening", listener=item.name, transport=item.transport, address=f"{host}:{port}")
+        for forwarding in forwardings:
+            self.exchange.admission.lines.forwardings.take(forwarding)
         self.exchange.use(directory, time.monotonic_ns())
         self.metrics.sample(self.exchange.samples)
         self.metrics.sample(self._samples)
@@ -174,6 +181,9 @@ class App:
         self._tasks.append(asyncio.create_task(self._tick(), name="tick"))
         self._business = BusinessWatch(self._engine, directory.revision, self._business_changed, TICK)
         self._business.start()
+        self._lines = LineWatch(self._engine, known_ns, self._forwardings_changed, TICK)
+        self.exchange.admission.lines.forwardings.on_change = self._lines.write
+        self._lines.start()
         # what is alive now lives to the end: the collector need not look at it again and again
         gc.collect()
         gc.freeze()
@@ -279,6 +289,16 @@ class App:
         log.info("business_data_changed", revision=directory.revision, contracts=len(directory.contracts))
         self._tell_missing_sounds(directory)
 
+    def _forwardings_changed(self, forwardings: list[LineForwarding]) -> None:
+        """Called in the watch's thread."""
+        self._loop.call_soon_threadsafe(self._take_forwardings, forwardings)
+
+    def _take_forwardings(self, forwardings: list[LineForwarding]) -> None:
+        watch = self._lines
+        for forwarding in forwardings:
+            if watch is None or watch.is_newer(forwarding):
+                self.exchange.admission.lines.forwardings.take(forwarding)
+
     def _journal_full(self, full: bool) -> None:
         """Called in any thread."""
         self.exchange.admission.journal_full = full
@@ -336,6 +356,8 @@ class App:
             self._armed.cancel()
         if self._business is not None:
             self._business.stop()
+        if self._lines is not None:
+            await asyncio.to_thread(self._lines.stop)
         if self.web is not None:
             await self.web.close()
         await self.transports.close()

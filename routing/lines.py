@@ -3,7 +3,7 @@
 Values, and what the present forwarding is; where it leads a call is in :mod:`routing.line_route`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from routing.contract import Endpoint
@@ -56,13 +56,13 @@ class LineForwarding:
 
 
 class LineForwardings:
-    """Which lines are forwarded now. ``changes`` are those that were dialled here and are not written down yet."""
+    """Which lines are forwarded now. ``on_change`` is told what was dialled, to write it down."""
 
-    __slots__ = ("_by_line", "changes")
+    __slots__ = ("_by_line", "on_change")
 
     def __init__(self, forwardings: Iterable[LineForwarding] = ()) -> None:
         self._by_line: dict[str, dict[ForwardingKind, LineForwarding]] = {}
-        self.changes: list[LineForwarding] = []
+        self.on_change: Callable[[LineForwarding], None] = lambda forwarding: None
         for item in forwardings:
             self.take(item)
 
@@ -82,7 +82,7 @@ class LineForwardings:
     def change(self, forwarding: LineForwarding) -> None:
         """The line has dialled this."""
         self.take(forwarding)
-        self.changes.append(forwarding)
+        self.on_change(forwarding)
 
     def take(self, forwarding: LineForwarding) -> None:
         """So it is written down."""

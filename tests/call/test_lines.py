@@ -470,13 +470,15 @@ def confirmed(desk: LineDesk, user: str) -> tuple[str, ...]:
 @pytest.mark.parametrize("hash_sign", ["%23", "#"])
 def test_forwarding_is_switched_on_off_and_on_again_by_codes(hash_sign: str) -> None:
     desk = LineDesk()
+    written: list[LineForwarding] = []
+    desk.admission.lines.forwardings.on_change = written.append
     assert confirmed(desk, f"*21*0302000100{hash_sign}")[0] == "de/forwarding/on"
     assert desk.forwarding("unconditional") == LineForwarding(LINE, "unconditional", NUMBER)
     assert confirmed(desk, f"{hash_sign}21{hash_sign}")[0] == "de/forwarding/off"
     assert desk.forwarding("unconditional") == LineForwarding(LINE, "unconditional", NUMBER, active=False)
     assert confirmed(desk, f"*21{hash_sign}")[0] == "de/forwarding/on"
     assert desk.forwarding("unconditional") == LineForwarding(LINE, "unconditional", NUMBER)
-    assert [item.active for item in desk.admission.lines.forwardings.changes] == [True, False, True]
+    assert [item.active for item in written] == [True, False, True]
 
 
 def test_the_time_of_no_answer_and_the_question_what_is_on() -> None:
