@@ -17,10 +17,11 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import floor, money, player, relay, report, signalling
+from benchmarks import floor, money, player, queueing, relay, report, signalling
 from benchmarks.processes import Cores, split_cores
 from benchmarks.tools import NoCompilerError, compile_c, machine, yardstick_ms
 
+PARTS = ("signalling", "queue", "relay", "player", "floor", "money")
 SERVERS = ("b2bua", "kamailio", "kamailio+rtpengine", "sippy")
 CACHE = Path(__file__).parent.parent / "var" / "bench"
 
@@ -29,7 +30,7 @@ def main() -> None:
     """Parse the arguments, measure, show, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a look in about a minute: ours and kamailio, few calls")
-    parser.add_argument("--only", choices=("signalling", "relay", "player", "floor", "money"), help="one part of it")
+    parser.add_argument("--only", choices=PARTS, help="one part of it")
     parser.add_argument("--servers", default="", help=f"of the signalling, by commas: {','.join(SERVERS)}")
     parser.add_argument("--json", type=Path, default=CACHE / "results.json", help="where the raw results go")
     parser.add_argument("--update", type=Path, metavar="FILE", help="write the tables into docs/performance.md")
@@ -62,6 +63,10 @@ def _run(arguments: argparse.Namespace) -> None:
         if arguments.only in (None, "signalling"):
             results["signalling"] = _signalling(console, folder, cores, arguments)
             results["yardstick_ms"].append(yardstick_ms())
+        if arguments.only in (None, "queue"):
+            load = queueing.QUICK if arguments.quick else queueing.Plan()
+            clock = _fine_clock(console, folder)
+            results["queue"] = [asdict(step) for step in queueing.run(folder, cores, load, console.print, clock)]
         if arguments.only in (None, "relay"):
             plan = relay.QUICK if arguments.quick else relay.Plan()
             results["relay"] = [asdict(figures) for figures in relay.run(folder, cores, plan, console.print)]
@@ -87,14 +92,17 @@ def _run(arguments: argparse.Namespace) -> None:
 def _signalling(console: Console, folder: Path, cores: Cores, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     default = SERVERS[:2] if arguments.quick else SERVERS
     names = arguments.servers.split(",") if arguments.servers else default
-    fine_clock = None
+    plan = signalling.QUICK if arguments.quick else signalling.Plan()
+    bench = signalling.Bench(folder, CACHE, cores, plan, console.print, _fine_clock(console, folder))
+    return [asdict(figures) for figures in bench.run(names)]
+
+
+def _fine_clock(console: Console, folder: Path) -> Path | None:
     try:
-        fine_clock = compile_c("fine_clock.c", folder / "fine_clock.so", ("-shared", "-fPIC"))
+        return compile_c("fine_clock.c", folder / "fine_clock.so", ("-shared", "-fPIC"))
     except NoCompilerError as reason:
         console.print(f"[yellow]{reason}: response times are in steps of the kernel's tick")
-    plan = signalling.QUICK if arguments.quick else signalling.Plan()
-    bench = signalling.Bench(folder, CACHE, cores, plan, console.print, fine_clock)
-    return [asdict(figures) for figures in bench.run(names)]
+        return None
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import queueing
+
 OURS = "b2bua"
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 Rows = list[list[str]]
@@ -23,6 +25,8 @@ def tables(results: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
         found += _relay(results["relay"])
     if "player" in results:
         found += _player(results["player"])
+    if "queue" in results:
+        found.append(_queue(results["queue"]))
     if "floor" in results:
         found.append(_floor(results["floor"]))
     if "money" in results:
@@ -111,6 +115,11 @@ def _goals(results: dict[str, Any]) -> Rows:
                     f"relay CPU at {calls} calls, ours : rtpengine", "at most 1", f"{mine / theirs:.2f}", mine <= theirs
                 )
             )
+    for item in results.get("queue", ()):
+        load = item["step"]["load"]
+        if load["rate"] == 200:
+            what = f"CPU a call through a queue of {queueing.AGENTS}, {item['answering']}, 200 calls/s, ms"
+            rows.append(_goal(what, "at most 1.5", f"{item['step']['cpu_ms']:.2f}", item["step"]["cpu_ms"] <= 1.5))
     for step in results.get("money", ()):
         if step["calls"] >= 1_000_000 and step["task"] != "figures":
             what = f"{step['task']}, {step['calls']:,} calls"
@@ -234,6 +243,28 @@ def _player(steps: list[dict[str, Any]]) -> list[tuple[str, list[str], Rows]]:
     ]  # fmt: skip
     columns = ["", "packets/s", "CPU us a packet", "of a core", "legs a core", "missing", "p99 late ms", "drift ms"]
     return [("Music for those who wait", columns, rows)]
+
+
+def _queue(measured: list[dict[str, Any]]) -> tuple[str, list[str], Rows]:
+    rows = []
+    for item in measured:
+        step, load = item["step"], item["step"]["load"]
+        rows.append(
+            [
+                f"{item['answering']}, {load['rate']:g} calls/s", f"{step['cpu_ms']:.2f}",
+                f"{queueing.ASTERISK_MS / step['cpu_ms']:.1f}", f"{item['answered']} of {load['calls']}",
+                f"{load['p50_ms']:.1f}", f"{load['p99_ms']:.1f}",
+            ]
+        )  # fmt: skip
+    columns = [
+        "",
+        "CPU ms a call",
+        f"Asterisk's {queueing.ASTERISK_MS} ms : ours",
+        "took an agent",
+        "200 after ms",
+        "99 %",
+    ]
+    return f"A queue before {queueing.AGENTS} agents", columns, rows
 
 
 def _floor(measured: list[dict[str, Any]]) -> tuple[str, list[str], Rows]:

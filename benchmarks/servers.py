@@ -168,16 +168,17 @@ class Ours(Server):
         super().__init__(folder, cores, agent_port)
         self._contracts = contracts
         self._python = python
+        self.database = folder / "b2bua.db"
 
     def start(self) -> None:
         """Import the contracts into a fresh database, then run."""
-        database = self.folder / f"b2bua-{self._starts}.db"
+        self.database = database = self.folder / f"b2bua-{self._starts}.db"
         config = self.folder / "b2bua.toml"
         config.write_text(
             _CONFIG.substitute(host=SERVER_HOST, port=self.address[1], carrier=CARRIER_HOST, database=database)
         )
         business = self.folder / "contracts.toml"
-        business.write_text(self._business())
+        business.write_text(self.business())
         importing = self.folder / "import.log"
         with Child(
             [sys.executable, *_B2BUA, "import", str(business), "--config", str(config)], importing, self.cores.load
@@ -186,7 +187,7 @@ class Ours(Server):
                 raise UnavailableError(f"the import of the contracts fails: {child.output[-1500:]}")
         self.spawn([*self._python, *_B2BUA, "run", "--config", str(config)], "b2bua")
 
-    def _business(self) -> str:
+    def business(self) -> str:
         """A contract for each number, each with an agent who is at the SIPp that plays them all."""
         parts = ['[[tariffs]]\nname = "minute"\nper_minute = "0.99"\nincrement = "60/60"\n']
         for index, number in enumerate(target_numbers(self._contracts)):

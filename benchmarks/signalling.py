@@ -132,9 +132,9 @@ class Bench:
         return figures
 
     def _rates(self, server: Server, sipp: Sipp, figures: Figures) -> None:
-        with _warm(server, sipp):
+        with warmed(server, sipp):
             for rate in self._plan.rates:
-                step = _step(server, sipp, rate, self._plan.seconds)
+                step = measured_step(server, sipp, rate, self._plan.seconds)
                 figures.steps.append(step)
                 self._say(_line(server.name, step))
                 if step.load.clean:
@@ -159,8 +159,8 @@ class Bench:
         figures.search_reached_bound = low >= bound
 
     def _try(self, server: Server, sipp: Sipp, rate: float, figures: Figures) -> bool:
-        with _warm(server, sipp):
-            step = _step(server, sipp, rate, self._plan.search_seconds)
+        with warmed(server, sipp):
+            step = measured_step(server, sipp, rate, self._plan.search_seconds)
         figures.search.append(step)
         self._say(_line(server.name, step))
         return step.load.clean
@@ -175,7 +175,7 @@ class Bench:
             nonlocal most
             most = max(most, sum(map(memory_bytes, server.pids)))
 
-        with _warm(server, sipp):
+        with warmed(server, sipp):
             before = sum(map(memory_bytes, server.pids))
             load = sipp.run(server.address, HELD_RATE, calls, round((setting_up + 4) * 1000), look)
         figures.held = calls
@@ -185,18 +185,19 @@ class Bench:
 
 
 @contextmanager
-def _warm(server: Server, sipp: Sipp) -> Iterator[None]:
+def warmed(server: Server, sipp: Sipp) -> Iterator[None]:
     """A fresh server that has seen its first calls, which pay for imports, pools and the database's first pages."""
     with server:
         sipp.run(server.address, 50, 50, 100)
         yield
 
 
-def _step(server: Server, sipp: Sipp, rate: float, seconds: float) -> Step:
+def measured_step(server: Server, sipp: Sipp, rate: float, seconds: float, hold_ms: int = HOLD_MS) -> Step:
+    """Place calls at this rate for so many seconds, and charge the server for them. Raises UnavailableError."""
     calls = round(rate * seconds)
     disturbance = Disturbance()
     began, cpu = time.monotonic(), sum(map(cpu_seconds, server.pids))
-    load = sipp.run(server.address, rate, calls, HOLD_MS)
+    load = sipp.run(server.address, rate, calls, hold_ms)
     time.sleep(SETTLE)
     cpu = sum(map(cpu_seconds, server.pids)) - cpu
     if not all(child.running for child in server.children):
