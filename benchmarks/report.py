@@ -1,5 +1,6 @@
 """The results as tables with ratios, on the terminal and in docs/performance.md."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,8 @@ def markdown(results: dict[str, Any]) -> str:
         lines += [f"### {title}", "", _line(columns), _line(["---"] + ["---:"] * (len(columns) - 1))]
         lines += [_line(row) for row in rows]
         lines.append("")
+    if len(results.get("floor", ())) > 1:
+        lines += _floor_plot(results["floor"])
     lines += [f"Not measured: {item}." for item in missing(results)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -282,6 +285,22 @@ def _floor(measured: list[dict[str, Any]]) -> tuple[str, list[str], Rows]:
     ]
     columns = ["agents / waiting", "offered", "queued", "taken", "declined", "whole call", "larger by", "dearer by"]
     return "The floor, CPU us a decision", columns, rows
+
+
+def _floor_plot(measured: list[dict[str, Any]]) -> list[str]:
+    """What a whole call costs the floor, by its size, as a picture."""
+    sizes = ", ".join(f'"{item["agents"]:,} / {item["waiting"]:,}"' for item in measured)
+    calls = [item["call_us"] for item in measured]
+    return [
+        "```mermaid",
+        "xychart-beta",
+        '    title "A whole call through the floor, CPU us, by agents / waiting callers"',
+        f"    x-axis [{sizes}]",
+        f'    y-axis "us" 0 --> {math.ceil(max(calls) / 10 + 1) * 10}',
+        f"    line [{', '.join(f'{call:.1f}' for call in calls)}]",
+        "```",
+        "",
+    ]
 
 
 def _money(steps: list[dict[str, Any]]) -> list[tuple[str, list[str], Rows]]:

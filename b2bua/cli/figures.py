@@ -18,8 +18,7 @@ from rich.table import Table
 from accounting.excerpts import read_counted_calls
 from accounting.figures import Figures, figures
 from accounting.month import BERLIN, Month
-from b2bua.cli.money import Format
-from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, configuration, database, give_up
+from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, ReportFormat, configuration, database, give_up
 from routing.directory import Directory
 from routing.store import load_directory
 
@@ -44,7 +43,7 @@ def show_figures(
     until: Annotated[str, typer.Option(help="The same; a day or month is meant with its end.")] = "",
     contract: Annotated[str, typer.Option(help="Only this contract's calls.")] = "",
     service_level: Annotated[str, typer.Option(help="Percent to be answered within seconds, or seconds.")] = "80/20",
-    style: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
+    style: Annotated[ReportFormat, typer.Option("--format", help="How to print it.")] = ReportFormat.TABLE,
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Show how many calls came, waited, gave up and were taken, and how long they talked. Default: this month."""
@@ -67,11 +66,11 @@ def show_figures(
             groups=_membership(load_directory(connection)),
         )
     engine.dispose()
-    if style is Format.TABLE:
+    if style is ReportFormat.TABLE:
         Console().print(figures_table(rows, total, by, goal, limit))
         return
     cells = [{by.value: name, **_cells(row, goal)} for name, row in rows.items()]
-    if style is Format.CSV:
+    if style is ReportFormat.CSV:
         writer = csv.DictWriter(sys.stdout, [by.value, *_cells(total, goal)], lineterminator="\r\n")
         writer.writeheader()
         writer.writerows(cells)

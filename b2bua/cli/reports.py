@@ -36,8 +36,7 @@ from accounting.reconcile import (
 from accounting.store import read_tariffs
 from accounting.tariff import Tariff, TariffError
 from b2bua.cli.carrier_profile import Profile, Sorter, load_profile, read_lines
-from b2bua.cli.money import Format
-from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, configuration, database, give_up
+from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, ReportFormat, configuration, database, give_up
 from b2bua.config import Config
 from routing.directory import Directory, Found
 from routing.numbers import NumberReader, NumberRules, TargetNumber
@@ -63,7 +62,7 @@ def reconcile(
     tolerance: Annotated[float | None, typer.Option(help="Seconds that durations may differ. Default: 2.")] = None,
     time_zone: Annotated[str | None, typer.Option(help="Of the times in the file. Default: Europe/Berlin.")] = None,
     trunk: Annotated[str | None, typer.Option(help="Only calls of this trunk.")] = None,
-    style: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
+    style: Annotated[ReportFormat, typer.Option("--format", help="How to print it.")] = ReportFormat.TABLE,
     profile: Annotated[Path | None, typer.Option(help="How this carrier writes its file, in TOML.")] = None,
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
@@ -355,8 +354,8 @@ def _as_json(comparison: _Comparison, found: Iterable[Difference]) -> bool:
     return comparison.agrees
 
 
-_WRITERS: Mapping[Format, Callable[[_Comparison, Iterable[Difference]], bool]] = {
-    Format.TABLE: _as_table,
-    Format.CSV: _as_csv,
-    Format.JSON: _as_json,
+_WRITERS: Mapping[ReportFormat, Callable[[_Comparison, Iterable[Difference]], bool]] = {
+    ReportFormat.TABLE: _as_table,
+    ReportFormat.CSV: _as_csv,
+    ReportFormat.JSON: _as_json,
 }

@@ -1,5 +1,6 @@
 """What most commands begin with: the configuration, the database, and how to give up."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -11,6 +12,14 @@ from b2bua.database import DatabaseError, open_database, upgrade
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The server's configuration.", show_default=True)]
 DEFAULT_CONFIG = Path("b2bua.toml")
+
+
+class ReportFormat(StrEnum):
+    """How a report is printed: for people, for spreadsheets, for programs."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
 
 
 def give_up(text: object, code: int = 1) -> NoReturn:
