@@ -175,7 +175,9 @@ class App:
         self.metrics.sample(self._samples)
         web = self.config.web
         if web.host:
-            self.web = WebServer(make_web_app(self.metrics.registry, self._health), web.host, web.port)
+            self.web = WebServer(
+                make_web_app(self.metrics.registry, self._health, self._line_phones), web.host, web.port
+            )
             self.web.start()
         self._ready = True
         self._tasks.append(asyncio.create_task(self._tick(), name="tick"))
@@ -308,6 +310,11 @@ class App:
     def _health(self) -> tuple[Status, dict[str, object]]:
         status: Status = self.books.status if self._ready and not self._stopping else "failing"
         return status, {"calls": self.exchange.calls, "draining": self._stopping, **self.books.facts()}
+
+    def _line_phones(self) -> dict[str, int]:
+        exchange, now = self.exchange, time.monotonic()
+        names = (line.endpoint.username for line in exchange.admission.directory.lines.values())
+        return {name: len(exchange.registrar.bindings(name, now)) for name in names}
 
     def _samples(self) -> Iterator[Sample]:
         media = self.media

@@ -1,4 +1,7 @@
-"""The HTTP side: ``/metrics`` for Prometheus and ``/health`` for whoever watches the service."""
+"""The HTTP side: ``/metrics`` for Prometheus, ``/health`` for whoever watches the service.
+
+``/lines`` is for ``b2bua lines``, on the same machine.
+"""
 
 import asyncio
 import contextlib
@@ -7,7 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 #: "degraded": calls go on, but somebody should look; "failing": no new calls.
@@ -16,8 +19,11 @@ Status = Literal["ok", "degraded", "failing"]
 Health = Callable[[], tuple[Status, dict[str, object]]]
 
 
-def make_web_app(registry: CollectorRegistry, health: Health) -> FastAPI:
-    """The application; it reads the exchange's state on the loop's own thread, so nothing is locked."""
+def make_web_app(registry: CollectorRegistry, health: Health, lines: Callable[[], dict[str, int]] = dict) -> FastAPI:
+    """The application; it reads the exchange's state on the loop's own thread, so nothing is locked.
+
+    ``lines`` gives the phones of each line that has any, by user name.
+    """
     app = FastAPI(title="b2bua", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/metrics")
@@ -30,6 +36,14 @@ def make_web_app(registry: CollectorRegistry, health: Health) -> FastAPI:
         if status == "failing":
             response.status_code = 503
         return {"status": status, **facts}
+
+    @app.get("/lines")
+    async def line_phones(request: Request, response: Response) -> dict[str, int]:
+        # user names are half of a password: for the command line on this machine only
+        if request.client is None or request.client.host not in ("127.0.0.1", "::1"):
+            response.status_code = 403
+            return {}
+        return lines()
 
     return app
 
