@@ -18,11 +18,12 @@ from sqlalchemy import select
 
 from accounting.store import open_engine
 from accounting.tables import declarations
-from b2bua.statements import invoice_run as runs
+from b2bua.statements import renderers
 from b2bua.statements.rendering import render
 from tests.back_office import Call, b2bua, book, furnish
 
 RUN = ("invoice-run", "--month", "2025-07", "--folder", "july", "--format", "json")
+PROGRAM = "from b2bua.cli import main; main()"
 DATEV = Path("july/EXTF_Buchungsstapel_2025-07.csv")
 
 
@@ -106,12 +107,12 @@ def test_a_run_that_died_goes_on(office: Path, monkeypatch: pytest.MonkeyPatch, 
             raise Killed
         return render(*arguments)
 
-    monkeypatch.setattr(runs, "render", dying)
+    monkeypatch.setattr(renderers, "render", dying)
     with pytest.raises(Killed):
         b2bua_raising(*RUN)
     assert len(entries()) == killed_at - 1
     assert not DATEV.exists()
-    monkeypatch.setattr(runs, "render", render)
+    monkeypatch.setattr(renderers, "render", render)
     done = b2bua(*RUN)
     assert done.exit_code == 0, done.output
     assert [entry.get("contract") for entry in entries()] == ["c-1", "c-2", "c-3", "c-4", "c-5", None]
@@ -143,9 +144,9 @@ def test_kill_minus_nine_between_contracts(office: Path) -> None:
     furnish(office, [(f"k-{index:03}", f"Kunde {index}", "de") for index in range(many)])
     book(office, *(Call(f"k{index}", 10_000 + index, 30.0, f"k-{index % many:03}") for index in range(600)), run="many")
     manifest = Path("july/manifest.jsonl")
-    for enough in (8, 30):
+    for enough, jobs in ((8, "1"), (30, "2")):
         process = subprocess.Popen(
-            [sys.executable, "-c", "from b2bua.cli import main; main()", *RUN, "--format", "pdf"],
+            [sys.executable, "-c", PROGRAM, *RUN, "--format", "pdf", "--jobs", jobs],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         deadline = time.monotonic() + 60

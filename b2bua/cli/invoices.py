@@ -40,6 +40,9 @@ def run_invoices(
     corrected: Annotated[
         bool, typer.Option("--corrected", help="In a finished folder: issue anew what was corrected since.")
     ] = False,
+    jobs: Annotated[
+        int, typer.Option(min=0, max=64, help="Processes that render. Default: one for each core, if it is worth it.")
+    ] = 0,
     even_if_running: EvenIfRunning = False,
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
@@ -59,6 +62,7 @@ def run_invoices(
         letterhead=letterhead(loaded),
         accounts=_accounts(loaded.datev),
         corrected=corrected,
+        jobs=jobs,
     )
     engine = database(loaded)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

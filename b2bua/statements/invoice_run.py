@@ -5,8 +5,9 @@ manifest says so: what was issued and not written is made again to the letter (:
 """
 
 import hashlib
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -21,17 +22,22 @@ from accounting.issuing import Customer, draft, issue_statement
 from accounting.month import BERLIN, Month
 from accounting.statement import StatementContent, StatementError, file_name, is_empty
 from b2bua.statements.customers import Recipient, recipients
-from b2bua.statements.language import language_of
 from b2bua.statements.letterhead import Letterhead
 from b2bua.statements.manifest import Manifest, write_whole
-from b2bua.statements.rendering import Format, render
+from b2bua.statements.renderers import Task, render_all
+from b2bua.statements.rendering import Format
 
 Entry = dict[str, Any]
+#: So many statements take longer than it takes to start processes.
+_WORTH_PROCESSES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is to do. ``language`` is empty for each contract's own; without a ``signer`` it makes drafts."""
+    """What a run is to do. ``language`` is empty for each contract's own; without a ``signer`` it makes drafts.
+
+    ``jobs`` is the number of processes that render; 0 means one for each core, if there is enough to do.
+    """
 
     month: Month
     folder: Path
@@ -41,6 +47,7 @@ class Plan:
     letterhead: Letterhead
     accounts: Accounts
     corrected: bool = False
+    jobs: int = 0
 
 
 @dataclass(slots=True)
@@ -75,22 +82,18 @@ def invoice_run(engine: Engine, plan: Plan, progress: Callable[[int, int], None]
         with engine.connect() as connection:
             everyone = recipients(connection, plan.month)
         done = manifest.done()
-        for count, one in enumerate(everyone):
-            progress(count, len(everyone))
-            entry = done.get(one.customer.contract)
-            if entry is not None and not plan.corrected:
-                summary.before += "number" in entry
-                continue
-            try:
-                made = _finish(engine, plan, one, entry)
-            except StatementError as error:
-                summary.failed.append(str(error))
-                continue
-            if made is None:
-                summary.before += entry is not None and "number" in entry
-                continue
-            summary.revisions += entry is not None and "number" in entry and made["number"] != entry["number"]
-            manifest.add(made)
+        left = [one for one in everyone if plan.corrected or one.customer.contract not in done]
+        summary.before = sum("number" in done.get(one.customer.contract, {}) for one in everyone)
+        finished = len(everyone) - len(left)
+        tasks = _tasks(engine, plan, left, manifest, summary)
+        jobs = plan.jobs or (os.cpu_count() or 1 if len(left) >= _WORTH_PROCESSES else 1)
+        for task, files in render_all(tasks, jobs):
+            _keep(plan, task, files, manifest)
+            before = done.get(task.content["contract"], {}).get("number")
+            summary.before -= before is not None
+            summary.revisions += before is not None
+            finished += 1
+            progress(finished, len(everyone))
         progress(len(everyone), len(everyone))
         if not summary.failed and plan.signer is not None:
             _book(manifest, plan)
@@ -98,24 +101,39 @@ def invoice_run(engine: Engine, plan: Plan, progress: Callable[[int, int], None]
     return summary
 
 
-def _finish(engine: Engine, plan: Plan, one: Recipient, entry: Entry | None) -> Entry | None:
-    """Issue and write one statement; returns what the manifest is to say, None if it says so already."""
-    content, proof = _made(engine, plan, one.customer)
-    if content is None:
-        return None if entry is not None else {"contract": one.customer.contract, "nothing": True}
-    if entry is not None and entry.get("number") == content["number"] and proof is not None:
-        return None
-    language = language_of(plan.language or one.language)
-    name, files = file_name(content), {}
-    for style in plan.formats:
-        written = render(content, proof, style, language, plan.letterhead)
-        write_whole(plan.folder / f"{name}.{style.ending}", written)
-        files[f"{name}.{style.ending}"] = hashlib.sha256(written).hexdigest()
-    return {
-        "contract": content["contract"], "customer": content["customer"], "number": content["number"],
-        "revision": content["revision"], "calls": len(content["lines"]), "currency": content["currency"],
-        "net": content["net"], "gross": content["gross"], "taxes": content["taxes"], "files": files,
-    }  # fmt: skip
+def _tasks(
+    engine: Engine, plan: Plan, left: Iterable[Recipient], manifest: Manifest, summary: Summary
+) -> Iterator[Task]:
+    """Issue one statement after the other, as they are asked for: those that are to be written."""
+    done = manifest.done()
+    for one in left:
+        entry = done.get(one.customer.contract)
+        try:
+            content, proof = _made(engine, plan, one.customer)
+        except StatementError as error:
+            summary.failed.append(str(error))
+            continue
+        if content is None:
+            if entry is None:
+                manifest.add({"contract": one.customer.contract, "nothing": True})
+        elif entry is None or entry.get("number") != content["number"]:
+            yield Task(content, proof, plan.formats, plan.language or one.language, plan.letterhead)
+
+
+def _keep(plan: Plan, task: Task, files: Iterable[bytes], manifest: Manifest) -> None:
+    """Write the files, and that they are there."""
+    content, digests = task.content, {}
+    for style, file in zip(plan.formats, files, strict=True):
+        name = f"{file_name(content)}.{style.ending}"
+        write_whole(plan.folder / name, file)
+        digests[name] = hashlib.sha256(file).hexdigest()
+    manifest.add(
+        {
+            "contract": content["contract"], "customer": content["customer"], "number": content["number"],
+            "revision": content["revision"], "calls": len(content["lines"]), "currency": content["currency"],
+            "net": content["net"], "gross": content["gross"], "taxes": content["taxes"], "files": digests,
+        }
+    )  # fmt: skip
 
 
 def _made(engine: Engine, plan: Plan, customer: Customer) -> tuple[StatementContent | None, Mapping[str, Any] | None]:
@@ -155,7 +173,7 @@ def _bookings(entries: Sequence[Entry]) -> Iterator[Booking]:
             fresh = {}
         elif "number" in entry and entry["currency"] == CURRENCY:
             fresh[entry["contract"]] = entry
-    for contract, entry in fresh.items():
+    for contract, entry in sorted(fresh.items()):
         if contract in booked:
             yield from _parts(booked[contract], cancels=True)
         yield from _parts(entry, cancels=False)
