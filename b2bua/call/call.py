@@ -8,6 +8,8 @@ Times are integer nanoseconds of the monotonic clock (``at``).
 from collections.abc import Callable
 from typing import Protocol
 
+import structlog
+
 from accounting.journal import Activity
 from b2bua.call import departure, line_call, waiting
 from b2bua.call.departure import Departure
@@ -39,8 +41,11 @@ from media.engine import LegStatistics, MediaEngine
 from routing.contract import Contract
 from routing.floor import Floor
 
+log = structlog.get_logger("b2bua.call")
+
 ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 
+_NOT_JOINED = (State.JOINING, State.WHISPERING)
 #: What a withdrawn offer tells the agent's phone (RFC 3326).
 _WITHDRAWAL_REASONS = {"answered_elsewhere": ELSEWHERE}
 
@@ -80,7 +85,7 @@ class Call:
 
     __slots__ = (
         "_answer", "_reoffer", "agent", "caller", "contract", "departure", "description", "floor", "id", "invite_body",
-        "media", "offers", "ports", "room", "rung", "state", "summary",
+        "lost", "media", "offers", "ports", "room", "rung", "state", "summary",
     )  # fmt: skip
 
     def __init__(
@@ -110,6 +115,8 @@ class Call:
         self.room: WaitingRoom | None = None
         self.departure: Departure | None = None
         self._reoffer: Reoffer | None = None
+        #: agents who answered, and were lost before the caller was joined
+        self.lost: tuple[str, ...] = ()
         #: the caller's answer, kept until the agent has heard the whisper
         self._answer = b""
 
@@ -177,7 +184,10 @@ class Call:
                 named = "line" if side == AGENT and self.summary.without_contract else side
                 reason = f"{named}_hung_up" if cause == "bye" else f"{named}_{cause}"
                 self.summary.end_reason = self.summary.left_for or reason
-                self.step(Input.CALLER_GONE if side == CALLER else Input.AGENT_GONE, at, event.reason)
+                if side == CALLER:
+                    self.step(Input.CALLER_GONE, at, event.reason)
+                else:
+                    self.step(Input.AGENT_LOST if self._can_seek_another else Input.AGENT_GONE, at, event.reason)
         else:
             leg.release()
 
@@ -245,13 +255,17 @@ class Call:
             self.step(Input.DESCRIPTION_FOR_AGENT, at)
         elif self.state is State.JOINING and self._whispers:
             self.step(Input.WHISPER_DUE, at, sdp)
-        elif not waiting.answered_again(self, sdp, at):
+        elif not waiting.answered_again(self, sdp, at) and not (self.lost and self.state is State.PREPARING):
+            # an answer of who was lost meanwhile is nobody's any more
             self.step(Input.DESCRIPTION_FOR_CALLER, at, sdp)
 
     def media_failed(self, reason: str, at: int) -> None:
         """The media engine cannot do what was asked."""
         if self._reoffer is not None:
             self._reoffer.step(self, ReofferInput.MEDIA_FAILED, at)
+        elif self._can_seek_another and reason != "no_ports":
+            log.info("agent_lost", call_id=self.id, agent=self.summary.agent, reason=reason)
+            self.step(Input.AGENT_LOST, at, reason)
         else:
             self.step(Input.MEDIA_FAILED, at, reason)
 
@@ -278,7 +292,30 @@ class Call:
     # -- actions: finding an agent -----------------------------------------------------------------------
 
     def _seek_agent(self, at: int, subject: object) -> None:
-        self.floor.caller_entered(self.id, self.contract, at / 1e9)
+        if self.lost:
+            since = (self.summary.accepted_at or self.summary.started_at) / 1e9
+            self.ports.floor.caller_entered(self.id, self.contract, at / 1e9, since=since, refused_by=self.lost)
+        else:
+            self.floor.caller_entered(self.id, self.contract, at / 1e9)
+
+    @property
+    def _can_seek_another(self) -> bool:
+        """An agent has answered, the caller is not joined yet, and can be offered to somebody else."""
+        return self.state in _NOT_JOINED and bool(self.summary.agent and self.description)
+
+    def _seek_another(self, at: int, reason: object) -> None:
+        agent = self.agent
+        assert agent is not None
+        self.agent = None
+        self.lost = (*self.lost, agent.agent_id)
+        self.summary.agent = self.summary.end_reason = ""
+        self._cancel(agent, "", at)
+        self.ports.floor.agent_lost(self.id, agent.agent_id, at / 1e9)
+        self.media.stop(self.id, AGENT)
+        if self.room is not None:
+            self.media.offer_for(self.id, CALLER, AGENT)
+        else:
+            self.media.offer(self.id, CALLER, AGENT, self.invite_body)
 
     def _ring_agent(self, at: int, agent_id: object) -> None:
         assert isinstance(agent_id, str)

@@ -42,6 +42,7 @@ class Input(Enum):
     LEG_FAILED = "agent's phone refuses"
     CALLER_GONE = "caller gone"
     AGENT_GONE = "agent gone"
+    AGENT_LOST = "agent lost before the caller was joined"
     SHUTDOWN = "shutdown"
 
     __hash__ = object.__hash__
@@ -79,6 +80,8 @@ TRANSITIONS: dict[tuple[State, Input], tuple[str, State]] = {
     (State.JOINING, Input.LEG_FAILED): ("note_leg_failure", State.JOINING),
     (State.JOINING, Input.CALLER_GONE): ("abandon", State.CLOSING),
     (State.JOINING, Input.AGENT_GONE): ("lose_agent", State.CLOSING),
+    # somebody else takes the call: what an agent does never drops a caller
+    (State.JOINING, Input.AGENT_LOST): ("seek_another", State.PREPARING),
     (State.JOINING, Input.SHUTDOWN): ("refuse_for_shutdown", State.CLOSING),
     (State.WHISPERING, Input.SOUND_ENDED): ("connect_after_whisper", State.TALKING),
     (State.WHISPERING, Input.OFFER_WITHDRAWN): ("stop_ringing", State.WHISPERING),
@@ -86,7 +89,7 @@ TRANSITIONS: dict[tuple[State, Input], tuple[str, State]] = {
     (State.WHISPERING, Input.LEG_ANSWERED): ("report_answer", State.WHISPERING),
     (State.WHISPERING, Input.LEG_FAILED): ("note_leg_failure", State.WHISPERING),
     (State.WHISPERING, Input.CALLER_GONE): ("abandon", State.CLOSING),
-    (State.WHISPERING, Input.AGENT_GONE): ("lose_agent", State.CLOSING),
+    (State.WHISPERING, Input.AGENT_LOST): ("seek_another", State.PREPARING),
     (State.WHISPERING, Input.SHUTDOWN): ("refuse_for_shutdown", State.CLOSING),
     (State.LEAVING, Input.DESCRIPTION_FOR_CALLER): ("accept_to_leave", State.LEAVING),
     (State.LEAVING, Input.SOUND_ENDED): ("depart_on", State.LEAVING),

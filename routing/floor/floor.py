@@ -1,6 +1,6 @@
 """The floor itself: inputs in, events out. See the package for what it promises."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from routing.contract import Agent, Contract, Group
@@ -9,7 +9,7 @@ from routing.floor.callers import CallerRecord
 from routing.floor.events import AgentView, AnswerRefused, DeclineReason, FloorCounts, Status, WrapUpEnded
 from routing.floor.matching import Matching
 from routing.floor.pools import Pool, places_of
-from routing.floor.rules import FloorRules, NumberSource
+from routing.floor.rules import SHORTEST_DELAY_IN_QUEUE, FloorRules, NumberSource
 from routing.floor.states import AgentState, Input
 from routing.floor.timers import Timer
 from routing.plan import NextStep
@@ -25,20 +25,32 @@ class Floor(Matching):
 
     # -- inputs: callers ---------------------------------------------------------------------------------
 
-    def caller_entered(self, call_id: str, contract: Contract, now: float, priority: int = 0) -> None:
+    def caller_entered(
+        self,
+        call_id: str,
+        contract: Contract,
+        now: float,
+        priority: int = 0,
+        since: float | None = None,
+        refused_by: Collection[str] = (),
+    ) -> None:
         """A caller seeks an agent by the contract's plan, with a ``priority`` on top of the contract's.
 
+        Who comes back after ``agent_lost`` has waited ``since`` then, and is not offered to who has ``refused_by`` now.
         A second entrance of the same call is ignored, unless its agent has left it.
         """
         if call_id in self._callers or call_id in self._talks:
             return
         self._entrances += 1
-        caller = CallerRecord(call_id, contract, now, self._entrances)
+        came = now if since is None else since
+        caller = CallerRecord(call_id, contract, came, self._entrances)
+        caller.refused_by.update(refused_by)
         waiting = contract.waiting
         caller.priority = waiting.priority + priority
-        caller.score = now - caller.priority * self.rules.seconds_per_priority
+        caller.score = came - caller.priority * self.rules.seconds_per_priority
         if waiting.longest_seconds:
-            caller.longest_timer = self._timers.start(now + waiting.longest_seconds, Timer.LONGEST_WAIT, caller)
+            over = max(now, came + waiting.longest_seconds)
+            caller.longest_timer = self._timers.start(over, Timer.LONGEST_WAIT, caller)
         self._callers[call_id] = caller
         self._seeking.append(caller)
         self._settle(now)
@@ -107,6 +119,21 @@ class Floor(Matching):
         if talk is not None and agent_id in talk.agents:
             self._step(talk.agents[agent_id], Input.END, now)
             self._settle(now)
+
+    def agent_lost(self, call_id: str, agent_id: str, now: float) -> None:
+        """An answer came to nothing before the two talked: the agent hung up on the whisper, or the phones have no
+        codec in common. It counts as a refusal; there is no after-call work. The caller may enter again."""
+        talk = self._talks.get(call_id)
+        if talk is None or agent_id not in talk.agents:
+            return
+        agent = talk.agents[agent_id]
+        self._step(agent, Input.END, now)
+        if agent.state is AgentState.WRAP_UP:
+            self.events.append(WrapUpEnded(agent_id, by_agent=False))
+            self._step(agent, Input.WRAP_UP_OVER, now)
+        agent.calls -= 1
+        self._pause(agent, max(self.rules.declined_delay, SHORTEST_DELAY_IN_QUEUE), now)
+        self._settle(now)
 
     def agent_engaged(self, agent_id: str, call_id: str, now: float, wrap_up_seconds: int = 0) -> None:
         """The agent is in a call that the floor did not offer: handed on by another agent, or an outgoing one.

@@ -103,9 +103,12 @@ class Working(Queueing):
         if caller.current.patience_seconds:
             seconds = max(seconds, SHORTEST_DELAY_IN_QUEUE)
         if seconds:
-            self._timers.stop(agent.pause_timer)
-            agent.pause_timer = self._timers.start(now + seconds, Timer.PAUSE, agent)
-            self._refresh(agent)
+            self._pause(agent, seconds, now)
+
+    def _pause(self, agent: AgentRecord, seconds: float, now: float) -> None:
+        self._timers.stop(agent.pause_timer)
+        agent.pause_timer = self._timers.start(now + seconds, Timer.PAUSE, agent)
+        self._refresh(agent)
 
     def _withdraw_all(self, caller: CallerRecord, cause: WithdrawalCause, now: float) -> None:
         for agent in tuple(caller.offered.values()):

@@ -260,13 +260,17 @@ def test_an_agents_hold_is_a_part_of_the_talk_of_its_own() -> None:
     assert desk.record.talked_ns == sum(part.duration_ns for part in desk.record.segments)
 
 
-def test_no_common_codec() -> None:
+def test_phones_without_a_common_codec_are_passed_over_one_after_the_other() -> None:
     desk = Desk()
     offered = only(desk.receive(invite(), CARRIER), "INVITE", ANNA)
-    assert isinstance(offered, Request)
-    out = desk.receive(answer(offered, 200, SDP.replace(b"RTP/AVP 8", b"RTP/AVP 3")), ANNA)
-    assert names(out, CARRIER) == [488]
-    assert "BYE" in names(out, ANNA)
+    for hop in (ANNA, BEN):
+        assert isinstance(offered, Request)
+        out = desk.receive(answer(offered, 200, SDP.replace(b"RTP/AVP 8", b"RTP/AVP 3"), hop=hop), hop)
+        assert names(out, hop) == ["ACK", "BYE"]
+        if hop is ANNA:
+            offered = only(out, "INVITE", BEN)
+    assert names(out, CARRIER) == [480]
+    assert (desk.record.result, desk.record.agent, desk.record.end_reason) == ("no_agent", "", "nobody_available")
     assert desk.kinds == ["ended"]
     desk.assert_quiet()
 

@@ -88,6 +88,61 @@ def test_who_waits_is_told_where_and_comforted() -> None:
     assert ("de/position/1", "de/wait/2") in heard
 
 
+def test_an_agent_who_hangs_up_on_the_whisper_loses_the_call_and_not_the_caller() -> None:
+    desk = Desk(change=queue(whisper="berger"))
+    _, _, out = begin(desk)
+    offered = only(out, "INVITE", ANNA)
+    assert isinstance(offered, Request)
+    desk.receive(answer(offered, 200, SDP), ANNA)
+    assert desk.hears("agent") == ("berger",)
+    out = desk.receive(from_phone(offered, "BYE", 1), ANNA)
+    assert names(out, CARRIER) == []
+    assert names(out, ANNA) == [200]
+    second = only(out, "INVITE", BEN)
+    assert isinstance(second, Request)
+    assert desk.hears() == ("welcome",)
+    desk.receive(answer(second, 200, SDP, hop=BEN), BEN)
+    assert desk.kinds == []
+    desk.wait(3)
+    assert desk.media.joined(desk.call_id)
+    desk.wait(5)
+    desk.receive(from_phone(second, "BYE", 1, hop=BEN), BEN)
+    assert (desk.record.agent, desk.record.end_reason) == ("ben", "agent_hung_up")
+    assert round(desk.record.talked_ns / 1e9) == 6
+    desk.assert_quiet()
+
+
+def test_the_only_agent_who_hung_up_on_the_whisper_is_asked_again_and_the_caller_waits_on() -> None:
+    desk = Desk(change=queue(whisper="berger"))
+    desk.floor.status_chosen("ben", "on_break", "lunch", desk.now)
+    _, _, out = begin(desk)
+    offered = only(out, "INVITE", ANNA)
+    assert isinstance(offered, Request)
+    desk.receive(answer(offered, 200, SDP), ANNA)
+    desk.receive(from_phone(offered, "BYE", 1), ANNA)
+    assert "INVITE" not in names(desk.wait(1))
+    assert desk.hears() == ("welcome",)
+    assert desk.kinds == []
+
+
+def test_a_phone_that_knows_no_codec_of_the_callers_loses_the_call_and_not_the_caller() -> None:
+    for rules in (QUEUE, replace(QUEUE, answering="ring_through", greeting_sound="", music="", comfort_sound="")):
+        desk = Desk(change=queue(rules))
+        out = desk.receive(invite(), CARRIER)
+        offered = only(out, "INVITE", ANNA)
+        assert isinstance(offered, Request)
+        out = desk.receive(answer(offered, 200, SDP.replace(b"RTP/AVP 8", b"RTP/AVP 3")), ANNA)
+        assert names(out, ANNA) == ["ACK", "BYE"]
+        second = only(out, "INVITE", BEN)
+        assert isinstance(second, Request)
+        out = desk.receive(answer(second, 200, SDP, hop=BEN), BEN)
+        assert names(out, BEN) == ["ACK"]
+        assert names(out, CARRIER) == ([200] if rules.answering == "ring_through" else [])
+        assert desk.media.joined(desk.call_id)
+        (agent,) = [view for view in desk.floor.agents() if view.id == "anna"]
+        assert (agent.state.name, agent.calls) == ("WAITING", 0)
+
+
 def test_a_caller_who_hangs_up_while_waiting_pays_nothing() -> None:
     desk = Desk(change=queue())
     request, accepted, out = begin(desk)
