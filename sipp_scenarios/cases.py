@@ -18,6 +18,8 @@ class Case:
     ``first`` alone, both in ``order``, or ``all`` at once. ``record`` is (result, end reason) of the call, and
     ``answers`` who has it. ``over_connection`` is what a phone plays that has registered over TCP, when called.
     ``conditions`` are more lines of the contract in the business file, with {index} in the names of agents.
+    ``codes`` are dialled on a line of ours first, with {number} for the contract's; then the caller calls that line,
+    whose phone plays ``line_phone`` if it is registered at all.
     ``increments`` are what the call is billed, of :data:`INCREMENT`; None is one for a call that an agent answered,
     unless another agent made it, and nothing for all others."""
 
@@ -38,6 +40,8 @@ class Case:
     over_connection: str = ""
     conditions: str = ""
     increments: int | None = None
+    codes: tuple[str, ...] = ()
+    line_phone: str = ""
 
     @property
     def units(self) -> int:
@@ -72,6 +76,15 @@ when = ["always"]
 #: Where the contract's own plan has a phone that is not there.
 _FIRST = 'plan = [{ agent = "first{index}", ring_seconds = 10 }]'
 _VIP = 'vip_callers = [{ number = "+4940123456", variant = "vip" }]\n[[contracts.variants]]\nname = "vip"\n'
+
+
+def _seen_as(kind: str) -> dict[str, str]:
+    """What the agent is shown of a forwarding by a line of ours."""
+    return {"@LINE@": "4930450", "@KIND@": kind}
+
+
+_LATE = {'<pause milliseconds="2500"/>': '<pause milliseconds="8000"/>'}
+_FORWARDED = ("uas-checks-presentation",)
 
 CASES = (
     Case("basic call", "uac-basic", ("uas-basic",), ANSWERED),
@@ -117,7 +130,7 @@ CASES = (
     Case("session timer", "uac-session-timer", ("uas-basic",), ANSWERED),
     Case("session interval too small", "uac-refused", status=422, headers="Supported: timer\nSession-Expires: 60",
          check=_header("90", "Min-SE")),
-    Case("no common codec", "uac-refused", ("uas-no-common-codec",), ("failed", "not_acceptable"), status=488),
+    Case("no common codec", "uac-refused", ("uas-no-common-codec",), ("no_agent", "nobody_available"), status=480),
     Case("unknown number", "uac-refused", status=404, number="+49302009999"),
     Case("expired number", "uac-refused", status=404, number="+49302009998"),
     Case("stranger", "uac-refused", status=407, host="127.0.0.3", check=_header("Digest", "Proxy-Authenticate")),
@@ -162,4 +175,23 @@ CASES = (
     Case("topology hiding", "uac-basic", ("uas-checks-topology",), ANSWERED,
          headers="Record-Route: <sip:127.0.0.2:5999;proxy-secret;lr>\nX-Carrier: proxy-secret",
          fill={"[routes]": ""}),
+    Case("line forwarded at once", "uac-basic", _FORWARDED, ANSWERED, fill=_seen_as("unconditional"),
+         codes=("*21*{number}%23",), line_phone="uas-basic"),
+    Case("line forwarded on busy", "uac-basic", _FORWARDED, ANSWERED, fill=_seen_as("busy"),
+         codes=("*67*{number}%23",), line_phone="uas-busy"),
+    Case("line forwarded on no answer", "uac-basic", _FORWARDED, ANSWERED, fill=_seen_as("no_answer") | _LATE,
+         codes=("*61*{number}*5%23",), line_phone="uas-rings-until-cancelled"),
+    Case("line without a phone, forwarded on no answer", "uac-basic", _FORWARDED, ANSWERED,
+         fill=_seen_as("no_answer"), codes=("**61*{number}**30%23",)),
+    Case("line switched off and on again", "uac-basic", _FORWARDED, ANSWERED, fill=_seen_as("unconditional"),
+         codes=("*21*{number}%23", "%2321%23", "*21%23")),
+    # the line's own phone has the call, which is no contract's
+    Case("line asked and cleared", "uac-basic",
+         codes=("*21*{number}%23", "*67*{number}%23", "*%2321%23", "%23%23002%23"),
+         line_phone="uas-basic"),
+    Case("line busy, not forwarded", "uac-refused", status=486, codes=("*61*{number}%23",), line_phone="uas-busy"),
+    Case("code for a number that costs", "uac-code-refused", status=403, password="secret", host="127.0.0.6",
+         codes=("*21*+4990012345%23",), check=_header("may_forward_to", "Warning")),
+    Case("code that there is not", "uac-code-refused", status=484, password="secret", host="127.0.0.6",
+         codes=("*99*{number}%23",), check=_header("switch off", "Warning")),
 )  # fmt: skip

@@ -90,6 +90,16 @@ plan = [{plan}]
 tariff = "short"
 """
 
+LINE = """
+[[lines]]
+number = "{number}"
+name = "Line"
+username = "line{index}"
+password = "secret"
+"""
+#: Where the lines' phones are.
+PHONES = "127.0.0.6"
+
 _PLANS = {
     "first": '{{ agent = "first{index}", ring_seconds = 10 }}',
     "order": '{{ group = "both{index}", strategy = "in_order", ring_seconds = 2 }}',
@@ -115,6 +125,8 @@ class Stage:
         self.folder = folder
         self.numbers = {case.name: case.number or f"+4930200{index:04d}" for index, case in enumerate(cases)}
         self.agents: dict[str, tuple[int, int]] = {}
+        #: number and user name of a case's line
+        self.lines: dict[str, tuple[str, str]] = {}
         prices = {
             "@INCREMENT@": "{}/{}".format(*INCREMENT),
             "@ACCEPTANCE@": ACCEPTANCE,
@@ -132,6 +144,9 @@ class Stage:
             number = f"+4930200{index:04d}"
             business.append(CASE.format(index=index, first=first, second=second, number=number, plan=plan))
             business.append(case.conditions.replace("{index}", str(index)) + "\n")
+            if case.codes:
+                self.lines[case.name] = (f"+4930450{index:04d}", f"line{index}")
+                business.append(LINE.format(number=self.lines[case.name][0], index=index))
         self.server = Server(folder, "".join(business))
 
     def __enter__(self) -> Self:
@@ -163,9 +178,14 @@ class Stage:
         for port, _ in zip(ports, case.agents, strict=False):
             wait_bound(AGENTS, port)
         if case.over_connection:
-            agents.append(self._register(folder, case))
-        caller = self._call(folder, case)
+            username = f"phone{list(self.numbers).index(case.name)}"
+            agents.append(self._register(folder, case, username, case.over_connection, "tcp"))
         faults = []
+        if case.codes and case.caller != "uac-code-refused":
+            faults = [fault for at, code in enumerate(case.codes) for fault in self._dial_code(folder, case, at, code)]
+        if case.line_phone:
+            agents.append(self._register(folder, case, self.lines[case.name][1], case.line_phone, "udp"))
+        caller = self._call(folder, case)
         for name, process in (("caller", caller), *((f"agent {at}", agent) for at, agent in enumerate(agents, 1))):
             try:
                 code = process.wait(PATIENCE + 5)
@@ -178,16 +198,31 @@ class Stage:
         faults += self._judge_record(case)
         return Verdict(case, faults, time.monotonic() - began)
 
-    def _register(self, folder: Path, case: Case) -> "subprocess.Popen[bytes]":
-        """A phone with a connection of its own; returns once it is registered."""
-        host, port = self.server.address("tcp")
-        called = folder / f"called-{case.over_connection}.xml"
-        called.write_text(scenario_text(case.over_connection, case), encoding="utf-8")
-        username = f"phone{list(self.numbers).index(case.name)}"
+    def _dial_code(self, folder: Path, case: Case, at: int, code: str) -> list[str]:
+        """The case's line dials a code, which must be taken."""
+        host, port = self.server.address("udp")
+        phone = self._start(
+            folder, "uac-code", case, PHONES, free_port(PHONES), f"code{at}", f"{host}:{port}",
+            *self._dialling(case, code, f"{host}:{port}"),
+        )  # fmt: skip
+        return [f"{code}: SIPp ended with {phone.returncode}, see {folder}"] if phone.wait(PATIENCE + 5) else []
+
+    def _dialling(self, case: Case, code: str, server: str) -> list[str]:
+        dialled = code.format(number=self.numbers[case.name])
+        user = self.lines[case.name][1]
+        return ["-t", "u1", "-s", dialled, "-au", user, "-ap", "secret", "-auth_uri", f"{dialled}@{server}"]
+
+    def _register(
+        self, folder: Path, case: Case, username: str, when_called: str, listener: str
+    ) -> "subprocess.Popen[bytes]":
+        """A phone, over TCP with a connection of its own; returns once it is registered."""
+        host, port = self.server.address(listener)
+        called = folder / f"called-{when_called}.xml"
+        called.write_text(scenario_text(when_called, case), encoding="utf-8")
         phone = self._start(
             folder, "uac-phone", case, AGENTS, free_port(AGENTS), "phone", f"{host}:{port}",
-            "-t", "t1", "-au", username, "-ap", "secret", "-auth_uri", "service.example", "-s", username,
-            "-oocsf", str(called),
+            "-t", "t1" if listener == "tcp" else "u1", "-au", username, "-ap", "secret",
+            "-auth_uri", "service.example", "-s", username, "-oocsf", str(called),
         )  # fmt: skip
         messages = folder / "phone.messages"
         deadline = time.monotonic() + 5
@@ -241,7 +276,11 @@ class Stage:
         host, port = self.server.address(case.listener)
         server = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         options = ["-t", "t1" if case.listener == "tcp" else "u1"]
-        if case.password:
+        if case.caller == "uac-code-refused":
+            options = self._dialling(case, case.codes[0], server)
+        elif case.codes:
+            options += ["-s", self.lines[case.name][0]]
+        elif case.password:
             # the credentials are for the Request-URI (RFC 7616 section 3.4.6)
             registers = case.caller.startswith("uac-register")
             uri = "service.example" if registers else f"{self.numbers[case.name]}@{server}"

@@ -13,7 +13,7 @@ POSITIONS = range(1, 21)
 #: Expected waits that can be said, minutes.
 MINUTES = (1, 2, 3, 4, 5, 10, 15, 20, 30)
 _BEEP = "tone/record"
-_DONE = "tone/comfort"
+_DONE = _BEEP
 
 
 def position(contract: Contract, place: int, expected_seconds: int) -> list[str]:
