@@ -488,7 +488,7 @@ def test_the_time_of_no_answer_and_the_question_what_is_on() -> None:
     assert desk.forwarding("no_answer") == LineForwarding(LINE, "no_answer", NUMBER, 30)
     said = confirmed(desk, "*%2361%23")
     assert said[0] == "de/forwarding/on"
-    assert [sound.rpartition("/")[2] for sound in said[1:]] == list("49302000100")
+    assert [sound.rpartition("/")[2] for sound in said[1:]] == [*"49302000100", "record"]
     assert confirmed(desk, "*%2321%23")[0] == "de/forwarding/off"
     assert confirmed(desk, "%23%23002%23")[0] == "de/forwarding/off"
     assert (desk.forwarding("no_answer"), desk.forwarding("busy")) == (None, None)
