@@ -73,6 +73,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "forwarding/on": ("Die Rufumleitung ist eingeschaltet.", "Call forwarding is on."),
     "forwarding/off": ("Die Rufumleitung ist ausgeschaltet.", "Call forwarding is off."),
     "forwarding/wrong": ("Die Eingabe war nicht richtig.", "That code is not correct."),
+    # the other digits are among the numbers
+    "number/0": ("null", "zero"),
     "agent/available": ("Sie sind angemeldet.", "You are logged in."),
     "agent/break": ("Sie sind in der Pause.", "You are on a break."),
     "agent/out": ("Sie sind abgemeldet.", "You are logged out."),
