@@ -149,13 +149,16 @@ def figures(
     ``limit_ns`` is how long nobody should wait; hours and days are those of ``zone`` in which the call came.
     ``groups`` are the groups of each agent: a call counts in each group of the agent who answered, and a transfer
     counts in those that the first agent was not in, so the rows may add up to more than the sum. Calls that reached
-    nobody stand under "" by agent and group: nobody knows whom they would have reached.
+    nobody stand under "" by agent and group: nobody knows whom they would have reached. Calls without a contract, to
+    lines of our own and back, were never the agents' and are left out.
     """
     rows: dict[str, Figures] = {}
     total = Figures()
     key = None if by in ("agent", "group") else _key(by, zone)
     membership = groups or {}
     for call in calls:
+        if not call.contract:
+            continue
         total.take(call, limit_ns)
         total.connect(call.segments)
         if key is not None:

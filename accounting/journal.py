@@ -68,9 +68,9 @@ class Segment:
 class CallEnded:
     """One call from its INVITE to its end, answered or not.
 
-    ``origin`` is "trunk:NAME" or "agent:NAME"; ``caller`` is empty when anonymous; ``forwarding_kind`` is
+    ``origin`` is "trunk:NAME", "agent:NAME" or "line:NAME"; ``caller`` is empty when anonymous; ``forwarding_kind`` is
     unconditional, busy, no_answer or unknown, empty when the call was not forwarded; ``result`` is answered,
-    abandoned, no_agent or failed; ``end_reason`` is a stable slug; ``status`` the final SIP status; ``*_ns`` are
+    abandoned, no_agent or failed, and of a call with a line of ours, whose ``contract`` is empty, relayed or code; ``end_reason`` is a stable slug; ``status`` the final SIP status; ``*_ns`` are
     monotonic, 0 = never: ``accepted_ns`` is when we answered the caller ourselves, to wait or to be told something,
     ``answered_ns`` when an agent did; ``media`` holds plain statistics by leg.
 

@@ -56,6 +56,11 @@ def test_every_call_is_accepted_abandoned_or_refused() -> None:
     assert (row.offered, row.accepted, row.abandoned, row.refused) == (4, 1, 1, 2)
 
 
+def test_calls_of_lines_have_no_contract_and_are_no_agents_affair() -> None:
+    row = by_day(answered(4, ("anna", "talk", 60)), unanswered("relayed", 30, contract=""), unanswered("code", 2, ""))
+    assert (row.offered, row.accepted, row.refused) == (1, 1, 0)
+
+
 def test_the_service_level_leaves_out_who_gave_up_before_it() -> None:
     row = by_day(
         answered(20, ("anna", "talk", 60)), answered(20.1, ("anna", "talk", 60)), unanswered("abandoned", 3),
