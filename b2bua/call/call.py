@@ -164,7 +164,7 @@ class Call:
             if status >= 600:
                 # RFC 3261 21.6: this agent does not want the call at any phone
                 for other in [other for other in offer.legs if other is not leg]:
-                    self._cancel(other, "", at)
+                    self.cancel(other, "", at)
                 offer.legs[:] = [leg]
             if offer.note_failure(leg, status):
                 self.step(Input.LEG_FAILED, at, offer)
@@ -309,7 +309,7 @@ class Call:
         self.agent = None
         self.lost = (*self.lost, agent.agent_id)
         self.summary.agent = self.summary.end_reason = ""
-        self._cancel(agent, "", at)
+        self.cancel(agent, "", at)
         self.ports.floor.agent_lost(self.id, agent.agent_id, at / 1e9)
         self.media.stop(self.id, AGENT)
         if self.room is not None:
@@ -355,9 +355,10 @@ class Call:
         if offer is not None:
             reason = _WITHDRAWAL_REASONS.get(cause, "")
             for leg in offer.legs:
-                self._cancel(leg, reason, at)
+                self.cancel(leg, reason, at)
 
-    def _cancel(self, leg: Leg, reason: str, at: int) -> None:
+    def cancel(self, leg: Leg, reason: str, at: int) -> None:
+        """Let a leg go: CANCEL or BYE, whatever it takes, with this Reason (RFC 3326)."""
         session = leg.session
         leg.release()
         if session is not None:
@@ -367,11 +368,11 @@ class Call:
         assert isinstance(leg, Leg)
         offer = self.offers.get(leg.agent_id)
         if offer is None:
-            self._cancel(leg, ELSEWHERE, at)
+            self.cancel(leg, ELSEWHERE, at)
             return
         # the agent's other phones stop ringing whoever wins
         for other in [other for other in offer.legs if other is not leg]:
-            self._cancel(other, ELSEWHERE, at)
+            self.cancel(other, ELSEWHERE, at)
         offer.legs[:] = [leg]
         self.floor.offer_answered(self.id, leg.agent_id, at / 1e9)
 
@@ -434,7 +435,7 @@ class Call:
 
     def _hang_up_late_answer(self, at: int, leg: object) -> None:
         assert isinstance(leg, Leg)
-        self._cancel(leg, ELSEWHERE, at)
+        self.cancel(leg, ELSEWHERE, at)
 
     # -- actions: the end --------------------------------------------------------------------------------
 
@@ -476,14 +477,14 @@ class Call:
             self.floor.caller_left(self.id, at / 1e9)
         else:
             self.floor.call_ended(self.id, at / 1e9)
-            self._cancel(self.agent, reason, at)
-        self._cancel(self.caller, reason, at)
+            self.cancel(self.agent, reason, at)
+        self.cancel(self.caller, reason, at)
         self.media.close(self.id)
 
     def _write_record(self, at: int, statistics: object) -> None:
         for offer in self.offers.values():
             for leg in offer.legs:
-                self._cancel(leg, "", at)
+                self.cancel(leg, "", at)
         self.offers.clear()
         self.ports.ended(self, statistics)  # type: ignore[arg-type]
         self.agent = None

@@ -164,7 +164,9 @@ class CallController:
         """About once a second: who waits is told something now and then."""
         self.probes.tick(at)
         for call in self.calls.values():
-            if call.room is not None:
+            if call.departure is not None:
+                departure.tick(call, at)
+            elif call.room is not None:
                 waiting.tick(call, at)
 
     def media_event(self, event: MediaEvent, at: int) -> None:

@@ -19,16 +19,19 @@ if TYPE_CHECKING:
 #: What an external party's offer is kept under: no agent has this name.
 _OTHER = ""
 _HEARD = "departure"
+#: How long another number may ring; carriers give up sooner.
+LONGEST_RINGING_NS = 90_000_000_000
 _FAILURES = {"busy": 486, "declined": 603}
 
 
 class Departure:
     """One caller's way out."""
 
-    __slots__ = ("destination", "recorded")
+    __slots__ = ("began", "destination", "recorded")
 
-    def __init__(self, destination: Destination | Confirmation) -> None:
+    def __init__(self, destination: Destination | Confirmation, at: int) -> None:
         self.destination = destination
+        self.began = at
         #: of a message: None before the tone, False while the caller speaks
         self.recorded: bool | None = None
 
@@ -36,7 +39,7 @@ class Departure:
 def leave_queue(call: "Call", at: int, destination: object) -> None:
     """The floor has let the caller go there."""
     assert isinstance(destination, Refusal | Dial | Announce | Voicemail | Callback | Confirmation)
-    call.departure = Departure(destination)
+    call.departure = Departure(destination, at)
     if not (call.summary.without_contract and isinstance(destination, Dial)):
         # for a call of a line, another number is where it was to go
         call.summary.left_for = _names(destination)
@@ -140,6 +143,16 @@ def _dial(call: "Call", number: str, at: int) -> None:
         call.step(Input.LEG_FAILED, at, offer)
 
 
+def tick(call: "Call", at: int) -> None:
+    """About once a second: another number does not ring for ever."""
+    departure = call.departure
+    offer = call.offers.get(_OTHER)
+    if departure is not None and offer is not None and at - departure.began > LONGEST_RINGING_NS:
+        for leg in offer.legs:
+            call.cancel(leg, "", at)
+        call.step(Input.LEG_FAILED, at, offer)
+
+
 def join_other(call: "Call", at: int, leg: object) -> None:
     """The other number answered: the two talk, and it is not an agent's call."""
     assert isinstance(leg, Leg)
@@ -158,5 +171,9 @@ def fail_other(call: "Call", at: int, offer: object) -> None:
     call.summary.end_reason = "other_number_failed"
     # who dialled the number is told why; who was sent there is not
     status = _FAILURES.get(offer.failure, 480) if call.summary.without_contract else 480
-    call.refuse_caller(status, at)
-    call.close(at)
+    assert call.departure is not None
+    call.departure.destination = Refusal(status)
+    if call.summary.accepted_at:
+        call.media.play(call.id, CALLER, prompts.nobody_available(call.contract), tag=_HEARD)
+    else:
+        call.step(Input.GONE_THROUGH, at)

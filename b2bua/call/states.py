@@ -97,7 +97,7 @@ TRANSITIONS: dict[tuple[State, Input], tuple[str, State]] = {
     (State.LEAVING, Input.GONE_THROUGH): ("say_goodbye", State.CLOSING),
     (State.LEAVING, Input.PROGRESS): ("pass_progress", State.LEAVING),
     (State.LEAVING, Input.LEG_ANSWERED): ("join_other", State.JOINING),
-    (State.LEAVING, Input.LEG_FAILED): ("fail_other", State.CLOSING),
+    (State.LEAVING, Input.LEG_FAILED): ("fail_other", State.LEAVING),
     (State.LEAVING, Input.OFFER_WITHDRAWN): ("stop_ringing", State.LEAVING),
     (State.LEAVING, Input.ANSWER_REFUSED): ("stop_ringing", State.LEAVING),
     (State.LEAVING, Input.MEDIA_FAILED): ("refuse_for_media", State.CLOSING),

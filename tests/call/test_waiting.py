@@ -275,8 +275,9 @@ def test_another_number_that_is_busy_ends_the_call() -> None:
     begin(desk)
     dialled = desk.wait_for("INVITE", CARRIER)
     assert isinstance(dialled, Request)
-    out = desk.receive(answer(dialled, 486, hop=CARRIER), CARRIER)
-    assert "BYE" in names(out, CARRIER)
+    desk.receive(answer(dialled, 486, hop=CARRIER), CARRIER)
+    assert desk.hears() == ("de/busy",)
+    desk.wait_for("BYE", CARRIER, 5)
     assert desk.record.end_reason == "other_number_failed"
 
 
@@ -336,3 +337,16 @@ def test_the_next_step_by_digit() -> None:
     desk.wait(6)
     desk.press("3")
     assert desk.hears() == ("de/busy",)
+
+
+def test_another_number_does_not_ring_for_ever() -> None:
+    desk = Desk(change=queue(patience=10, overflow=Dial("+491711234567")))
+    begin(desk)
+    dialled = desk.wait_for("INVITE", CARRIER)
+    assert isinstance(dialled, Request)
+    desk.receive(answer(dialled, 180, hop=CARRIER), CARRIER)
+    out = desk.wait(92)
+    assert "CANCEL" in names(out, CARRIER)
+    assert desk.hears() == ("de/busy",)
+    desk.wait_for("BYE", CARRIER, 5)
+    assert desk.record.end_reason == "other_number_failed"

@@ -9,12 +9,15 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from accounting.journal import CallEnded, Item, JournalEntry, Ledger
 from b2bua.admission import Admission
 from b2bua.call.controller import CallController
+from b2bua.call.messages import Message, Messages
 from b2bua.call.phones import Phones
 from b2bua.call.presentation import Presentation
+from b2bua.call.states import State
 from b2bua.exchange import Exchange
 from b2bua.metrics import Metrics
 from b2bua.registrar import Registrar
@@ -44,6 +47,12 @@ from routing.directory import Directory
 from routing.floor import Floor
 from routing.plan import Refusal, Step
 
+#: Seconds of each sound that queues may play.
+SOUNDS = {
+    "welcome": 3.0, "music": 30.0, "comfort": 2.0, "whisper": 1.5, "closed": 4.0, "tone/record": 0.4,
+    "de/voicemail/record": 3.0, "de/voicemail/thanks": 2.0, "de/callback/thanks": 2.0, "de/busy": 2.0,
+    "de/position/1": 2.0, "de/position/2": 2.0, "de/position/many": 2.0, "de/wait/1": 2.0, "de/wait/long": 2.0,
+}  # fmt: skip
 EXCHANGE = ("198.51.100.1", 5060)
 CARRIER = ("192.0.2.1", 5060)
 WALL_ANCHOR_NS = 1_750_000_000_000_000_000
@@ -166,6 +175,9 @@ class Carrier(Party):
 
     def happened(self, event: SipEvent) -> None:
         super().happened(event)
+        if isinstance(event, InviteReceived):
+            self._asked_to_connect(event)
+            return
         placed = getattr(getattr(event, "session", None), "owner", None)
         if not isinstance(placed, Placed):
             return
@@ -189,6 +201,24 @@ class Carrier(Party):
             placed.ended_at = now
         elif isinstance(event, (OfferAnswered, OfferFailed)) and getattr(event, "ack_due", False):
             event.session.acknowledge(SDP, now)
+
+    def _asked_to_connect(self, event: InviteReceived) -> None:
+        """A call that overflows to another number, which answers, is busy, or rings for ever."""
+        world = self.world
+        session = event.session
+        mood = world.random.random()
+        if mood < 0.3:
+            session.refuse(486, world.now)
+            return
+        session.ring(world.now)
+        if mood < 0.8:
+            world.later(world.random.uniform(0.0, 10.0), lambda: self._other_answers(session))
+
+    def _other_answers(self, session: Session) -> None:
+        if session.early:
+            session.answer(SDP, self.world.now)
+            self.world.later(self.world.random.uniform(0.5, 20.0), lambda: self.hang_up(session))
+            self.flush()
 
 
 class Phone(Party):
@@ -276,7 +306,10 @@ NUMBERS = ("+49302000100", "+49302000101", "+49302000102", "+49302000103", "+493
 class World:
     """Clock, network, one exchange, one carrier and some phones."""
 
-    def __init__(self, seed: int, weather: Weather | None = None, agents: int = 6) -> None:
+    def __init__(
+        self, seed: int, weather: Weather | None = None, agents: int = 6, directory: Directory | None = None
+    ) -> None:
+        """``directory`` may be another one than ``make_directory`` makes, for as many agents."""
         self.random = random.Random(seed)
         self.weather = weather or Weather()
         self.now = 1000.0
@@ -286,8 +319,9 @@ class World:
         self.datagrams = 0
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = 0
-        self.directory = make_directory(agents)
-        self.media = MemoryMediaEngine()
+        self.directory = directory or make_directory(agents)
+        self.media = MemoryMediaEngine(sounds=SOUNDS)
+        self.messages: list[Message] = []
         self.exchange = self._make_exchange()
         self.carrier = Carrier(self, CARRIER)
         self.parties: dict[Address, Party] = {CARRIER: self.carrier}
@@ -313,7 +347,8 @@ class World:
         metrics = Metrics()
         controller = CallController(
             endpoint, self.media, floor, Ledger(self.take, WALL_ANCHOR_NS, "run"),
-            Phones(registrar, {"udp": "main"}), Presentation("{customer}", {}, "service.example"), metrics,
+            Phones(registrar, {"udp": "main"}, f"sip:{CARRIER[0]}"), Presentation("{customer}", {}, "service.example"),
+            metrics, Messages(Path("/messages"), 20.0, self.messages.append),
         )  # fmt: skip
         trunks = Trunks([Trunk("carrier", ("192.0.2.0/24",))])
         digest = DigestServer("service.example", b"secret")
@@ -363,6 +398,7 @@ class World:
 
         def tick() -> None:
             if self.alive:
+                self.media.tick(self.now)
                 self.exchange.tick(self.at)
                 self._flush_exchange()
             self.later(1.0, tick)
@@ -400,6 +436,19 @@ class World:
 
     # -- what must be true -------------------------------------------------------------------------------
 
+    def press(self, call_id: str, digit: str) -> None:
+        """A caller presses a key."""
+        self.media.press(call_id, "caller", digit)
+        self.exchange.settle(self.at)
+        self._flush_exchange()
+
+    def assert_nobody_waits_in_silence(self) -> None:
+        """Who was answered and talks to nobody hears something."""
+        for call in self.exchange.controller.calls.values():
+            if call.summary.accepted_at and call.state in (State.SEEKING, State.WHISPERING):
+                playing = self.media.playing(call.id, "caller")
+                assert playing is not None, f"{call.id} hears nothing while {call.state.value}"
+
     def assert_nobody_is_offered_twice(self) -> None:
         """No agent rings for, or talks in, two calls."""
         busy: dict[str, str] = {}
@@ -407,7 +456,8 @@ class World:
             engaged = set(call.offers)
             if call.agent is not None and call.agent.session is not None:
                 engaged.add(call.agent.agent_id)
-            for agent_id in engaged:
+            # another number over the trunk is nobody of ours
+            for agent_id in engaged - {""}:
                 assert agent_id not in busy, f"{agent_id} is in {busy[agent_id]} and in {call.id}"
                 busy[agent_id] = call.id
 
