@@ -174,6 +174,16 @@ def test_a_page_is_whole_and_harmless(office: Path) -> None:
     assert audit(Path("c-1.html"))[0] == 0
 
 
+def test_a_terminal_obeys_no_caller(office: Path) -> None:
+    book(office, Call("x", DAY, 5.0, caller="[/red]\x1b[2J[bold]x"), run="other")
+    for command in (("statement", "c-1", "--month", "2025-07"), ("calls",)):
+        done = b2bua(*command)
+        assert done.exit_code == 0, done.output
+        assert "[/red]?[2J[bold]x" in done.output
+        assert "\x1b" not in done.output
+    assert issue("pdf").exists()
+
+
 def test_a_pdf_has_everything_on_it(office: Path) -> None:
     book(office, *(Call(f"n{index}", 5 * DAY + index * 300, 30.0, caller="漢字") for index in range(150)), run="other")
     text = _text(issue("pdf"))

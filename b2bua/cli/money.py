@@ -29,7 +29,7 @@ from b2bua.statements.customers import Recipient, recipient, recipients
 from b2bua.statements.language import language_of
 from b2bua.statements.letterhead import Letterhead
 from b2bua.statements.rendering import Format, render
-from b2bua.statements.table import statement_table
+from b2bua.statements.table import plain, statement_table
 
 _ZONE = ZoneInfo("Europe/Berlin")
 
@@ -65,8 +65,9 @@ def calls_table(calls: list[CallRecord]) -> Table:
         started = datetime.fromtimestamp(call.started_at_ns / 1e9, _ZONE)
         talked = f"{call.talked_ns / 1e9:.1f} s" if call.result == "answered" else ""
         table.add_row(
-            f"{started:%d.%m. %H:%M:%S}", call.contract, call.caller or "anonymous", _forwarding(call),
-            call.agent, call.end_reason + (" *" if call.recovered else ""), talked, _mos(call),
+            f"{started:%d.%m. %H:%M:%S}", plain(call.contract), plain(call.caller) or "anonymous",
+            plain(_forwarding(call)), plain(call.agent), call.end_reason + (" *" if call.recovered else ""), talked,
+            _mos(call),
         )  # fmt: skip
     return table
 

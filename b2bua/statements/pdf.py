@@ -133,7 +133,10 @@ class _Letter:
     def _shown(self, text: str) -> str:
         if text.isascii() and text.isprintable():
             return text
-        return "".join(character if ord(character) in self._glyphs else _BOX for character in text)
+        return "".join(
+            character if ord(character) in self._glyphs and (character.isprintable() or character.isspace()) else _BOX
+            for character in text
+        )
 
     def _need(self, height: float) -> bool:
         """Begin a new page if so much is not left on this one."""

@@ -1,5 +1,6 @@
 """One content, many formats."""
 
+import io
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -50,6 +51,6 @@ def render(
 
             return to_pdf(content, proof, language, letterhead)
         case Format.TABLE:
-            console = Console(width=160, record=True, quiet=True)
-            console.print(statement_table(content, language))
-            return console.export_text().encode()
+            file = io.StringIO()
+            Console(width=160, file=file).print(statement_table(content, language))
+            return file.getvalue().encode("utf-8", "replace")

@@ -1,5 +1,6 @@
 """A statement for the terminal."""
 
+from rich.markup import escape
 from rich.table import Table
 
 from accounting.statement import StatementContent, StatementLine
@@ -9,7 +10,7 @@ from b2bua.statements.language import Language
 def statement_table(content: StatementContent, language: Language) -> Table:
     """The statement as people read it."""
     name = content["number"] or f"{content['contract']} {content['month']} ({language['draft']})"
-    table = Table(title=f"{language['title']} {name}  {content['customer']}".rstrip(), show_footer=True)
+    table = Table(title=plain(f"{language['title']} {name}  {content['customer']}".rstrip()), show_footer=True)
     lines = content["lines"]
     table.add_column(language["date"], footer=language.count("n_calls", len(lines)), no_wrap=True)
     table.add_column(language["time"], no_wrap=True)
@@ -26,14 +27,20 @@ def statement_table(content: StatementContent, language: Language) -> Table:
     )
     for line in lines:
         table.add_row(
-            language.day(line["answered_at"]), language.time(line["answered_at"]), caller_text(line, language),
-            forwarding_line(line, language), language.kind(line["forwarding_kind"]), line["agent"],
+            language.day(line["answered_at"]), language.time(line["answered_at"]), plain(caller_text(line, language)),
+            plain(forwarding_line(line, language)), plain(language.kind(line["forwarding_kind"])), plain(line["agent"]),
             f"{language.seconds(line['talked_seconds'])} s{marks(line)}",
             f"{language.number(line['billed_seconds'])} s", language.number(line["units"]),
             language.number(line["amount"]),
         )  # fmt: skip
     table.caption = "\n".join([*sums(content, language), *notes(content, language)])
     return table
+
+
+def plain(text: str) -> str:
+    """A caller chooses his name: the terminal must not take it for colours or commands."""
+    shown = (character if character.isprintable() else " " if character.isspace() else "?" for character in text)
+    return escape("".join(shown))
 
 
 def caller_text(line: StatementLine, language: Language) -> str:
