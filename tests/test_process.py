@@ -120,7 +120,7 @@ class Operator:
         return calls
 
 
-async def _work(operator: Operator) -> AsyncIterator[Operator]:
+async def work(operator: Operator) -> AsyncIterator[Operator]:
     imported = operator.command("import", str(operator.folder / "contracts.toml"))
     assert imported.returncode == 0, imported.stderr
     await operator.carla.start()
@@ -138,7 +138,7 @@ async def _work(operator: Operator) -> AsyncIterator[Operator]:
 
 @pytest.fixture
 async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
-    async for working in _work(Operator(tmp_path)):
+    async for working in work(Operator(tmp_path)):
         yield working
 
 
@@ -200,7 +200,7 @@ async def test_kill_9_with_postgresql(tmp_path: Path, postgresql: str) -> None:
         connection.exec_driver_sql("CREATE DATABASE process_test")
     engine.dispose()
     database = postgresql.replace("/postgres?", "/process_test?")
-    async for operator in _work(Operator(tmp_path, database)):
+    async for operator in work(Operator(tmp_path, database)):
         await _killed_and_recovered(operator)
 
 
