@@ -142,6 +142,19 @@ def test_a_correction_makes_a_revision_that_says_so(office: Path) -> None:
     assert json.loads(again.read_text())["content"]["revision"] == 2
 
 
+def test_every_line_follows_from_an_exported_journal(office: Path) -> None:
+    """Two revisions, checked by somebody who has the export, the files and the public key."""
+    paths = [issue("pdf")]
+    b2bua("accounting", "correct", "one", "--not-billable", "--reason", "our own test")
+    paths.append(Path("second.html"))
+    b2bua("statement", "c-1", "--month", "2025-07", "--issue", "--format", "html", "-o", "second.html")
+    assert b2bua("accounting", "export", "journal.jsonl.gz", "--without-personal-data").exit_code == 0
+    for path in paths:
+        done = b2bua("audit", "journal.jsonl.gz", "--public-key", "public.pem", "--statement", str(path))
+        assert done.exit_code == 0, done.output
+        assert "2 statements follow from calls and tariffs: 3 calls on them" in done.output
+
+
 def test_numbers_that_were_deleted_are_not_made_up(office: Path) -> None:
     issue("json")
     assert b2bua("accounting", "forget", "--older-than", "30").exit_code == 0
