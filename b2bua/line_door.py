@@ -116,7 +116,8 @@ class LineDoor:
             return
         if isinstance(who, Line):
             moment = self._controller.lines.moment_of(at / 1e9)
-            done = dial_code(code, who, directory, self.forwardings, self._reader, moment)
+            way_out = self._controller.phones.has_way_out
+            done = dial_code(code, who, directory, self.forwardings, self._reader, moment, way_out)
             language = who.language
         else:
             done = self._agent_code(who, code, at)

@@ -12,8 +12,10 @@ from typing import Literal
 from routing.conditions import ANONYMOUS_CALLER, UNCONDITIONAL, Conditions, Effective
 from routing.contract import ALWAYS, Agent, Contract, Validity
 from routing.directory import Assignment, Directory, Found, Unknown
+from routing.forwarding import SERVICES
 from routing.hours import OWN
-from routing.numbers import NumberReader
+from routing.lines import LineForwardings
+from routing.numbers import NumberReader, TargetNumber
 from routing.plan import Step, Strategy
 
 Verdict = Literal["found", "expired", "unknown"]
@@ -88,6 +90,34 @@ class Explanation:
     def rings(self) -> bool:
         """True if the call is somebody's and is not refused."""
         return self.verdict == "found" and not self.refused
+
+
+def explain_line(
+    directory: Directory, forwardings: LineForwardings, reader: NumberReader, dialled: str, at: datetime
+) -> str:
+    """What becomes of a call to a line of ours, sentence by sentence; "" if ``dialled`` is no line's number."""
+    line = directory.lines.get(reader.read(dialled if ":" in dialled else dialled.replace(" ", "")) or "")
+    if line is None:
+        return ""
+    told = [f"{line.number} is a line of ours: {line.name}, whose phones register as {line.endpoint.username}"]
+    ways = {"unconditional": "at once", "busy": "when busy", "no_answer": "when nobody answers"}
+    for kind, item in ((kind, forwardings.active(line.number, kind)) for kind in SERVICES):
+        if item is None:
+            continue
+        after = f", after {item.seconds or line.no_answer_seconds} s" if kind == "no_answer" else ""
+        found = directory.lookup(TargetNumber(item.number), at)
+        if isinstance(found, Found):
+            whose = f"contract {found.contract.id}"
+        elif item.number in directory.lines:
+            whose = f"the line {directory.lines[item.number].name}"
+        else:
+            whose = (
+                "over the trunk" if line.forwards_to(item.number) else "not allowed any more: the caller is told 480"
+            )
+        told.append(f"forwarded {ways[kind]}{after} to {item.number} ({whose})")
+    if len(told) == 1:
+        told.append("not forwarded")
+    return "\n".join(told) + "\n"
 
 
 def explain(

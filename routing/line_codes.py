@@ -40,13 +40,20 @@ class CodeFault:
 
 
 def dial_code(
-    text: str, line: Line, directory: Directory, forwardings: LineForwardings, reader: NumberReader, moment: datetime
+    text: str,
+    line: Line,
+    directory: Directory,
+    forwardings: LineForwardings,
+    reader: NumberReader,
+    moment: datetime,
+    way_out: bool = True,
 ) -> Confirmation | CodeFault:
-    """Do what was dialled; ``forwardings`` are changed. ``moment`` is an aware datetime."""
+    """Do what was dialled; ``forwardings`` are changed. ``moment`` is an aware datetime, ``way_out`` says whether any
+    trunk takes calls from us."""
     code = parse_line_code(text)
     if code is None:
         return CodeFault(484, _hint(text))
-    return _run(code, line, directory, forwardings, reader, moment)
+    return _run(code, line, directory, forwardings, reader, moment, way_out)
 
 
 def _hint(text: str) -> str:
@@ -62,14 +69,14 @@ def _hint(text: str) -> str:
 
 def _run(
     code: LineCode, line: Line, directory: Directory, forwardings: LineForwardings, reader: NumberReader,
-    moment: datetime,
+    moment: datetime, way_out: bool,
 ) -> Confirmation | CodeFault:  # fmt: skip
     match code:
         case Activate(kind, dialled, seconds):
             number = reader.read(dialled, directory.literals)
             if number is None:
                 return CodeFault(484, f"{dialled} is no complete number: dial it with area code, or with 00 or +")
-            fault = forwarding_fault(line, number, directory, moment)
+            fault = forwarding_fault(line, number, directory, moment, way_out)
             if fault:
                 return CodeFault(403, fault)
             forwarding = LineForwarding(line.number, kind, number, seconds)
@@ -79,7 +86,7 @@ def _run(
             known = forwardings.find(line.number, kind)
             if known is None:
                 return CodeFault(404, f"No number is known: dial *{SERVICES[kind]}*number#")
-            fault = forwarding_fault(line, TargetNumber(known.number), directory, moment)
+            fault = forwarding_fault(line, TargetNumber(known.number), directory, moment, way_out)
             if fault:
                 return CodeFault(403, fault)
             forwarding = replace(known, active=True)
@@ -110,7 +117,9 @@ def _on(forwarding: LineForwarding) -> Confirmation:
     )
 
 
-def forwarding_fault(line: Line, number: TargetNumber, directory: Directory, moment: datetime) -> str:
+def forwarding_fault(
+    line: Line, number: TargetNumber, directory: Directory, moment: datetime, way_out: bool = True
+) -> str:
     """Why the line may not be forwarded to this number, and what to do; "" if it may.
 
     Toll fraud begins with a stolen password and a forwarding to a number that costs: without a word of the back
@@ -122,7 +131,7 @@ def forwarding_fault(line: Line, number: TargetNumber, directory: Directory, mom
     if isinstance(found, Found) or number in directory.lines:
         return ""
     if line.forwards_to(number):
-        return ""
+        return "" if way_out else f"{number} is out of reach: no trunk has a proxy, see b2bua.toml"
     if isinstance(found, Expired):
         return f"{number} is no target number any more: ask for the present one"
     return f"{number} is not allowed: the back office can add it to may_forward_to of this line"

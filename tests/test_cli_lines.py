@@ -94,6 +94,18 @@ def test_forwarding_outlives_an_import_and_goes_with_the_line(folder: Path) -> N
     assert forwarding() == {}
 
 
+def test_a_call_to_a_line_is_explained() -> None:
+    assert b2bua("explain", "030 4505010").output.splitlines()[1] == "not forwarded"
+    b2bua("lines", LINE, "--set", "busy=+49302000100", "--set", "no_answer=+491713920012")
+    told = b2bua("explain", "0304505010")
+    assert told.exit_code == 0
+    assert told.output.splitlines() == [
+        f"{LINE} is a line of ours: Kanzlei Berger, Empfang, whose phones register as berger-1",
+        "forwarded when busy to +49302000100 (contract kanzlei-berger)",
+        "forwarded when nobody answers, after 15 s to +491713920012 (over the trunk)",
+    ]
+
+
 def test_lines_are_exported(folder: Path) -> None:
     assert b2bua("export", "out.toml").exit_code == 0
     exported = (folder / "out.toml").read_text(encoding="utf-8")

@@ -32,6 +32,11 @@ class Phones:
         self._default_listeners = default_listeners
         self._proxy = proxy
 
+    @property
+    def has_way_out(self) -> bool:
+        """Whether any trunk takes calls from us."""
+        return bool(self._proxy)
+
     def over_trunk(self, number: str) -> Phone | None:
         """A number of the public network; None if no trunk takes calls from us."""
         scheme, _, host = self._proxy.partition(":")

@@ -13,7 +13,9 @@ from accounting.tariff import Tariff, TariffError, money, tariff_content, tariff
 from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, configuration, database, give_up
 from routing.business import Business, BusinessError, read_business, write_business
 from routing.business_tariffs import tariffs_content, tariffs_from_content
-from routing.explain import explain, render
+from routing.explain import explain, explain_line, render
+from routing.line_store import load_forwardings
+from routing.lines import LineForwardings
 from routing.numbers import NumberReader, NumberRules
 from routing.store import load_business, load_directory, replace_business
 
@@ -96,9 +98,15 @@ def explain_call(
     engine = database(loaded)
     with engine.connect() as connection:
         directory = load_directory(connection)
+        told = explain_line(
+            directory, LineForwardings(load_forwardings(connection)[0]), NumberReader(rules), number, moment
+        )
         at_ns = int(moment.timestamp()) * 1_000_000_000
         tariffs = {name: _spoken(tariff, at_ns) for name, tariff in read_tariffs(connection).items()}
     engine.dispose()
+    if told:
+        typer.echo(told, nl=False)
+        return
     explanation = explain(directory, NumberReader(rules), number, moment, forwarded_from, kind, tariffs, caller=caller)
     typer.echo(render(explanation), nl=False)
     if not explanation.rings:

@@ -54,7 +54,8 @@ def show_lines(
             if switch_on or clear:
                 if number is None:
                     give_up("name the line: b2bua lines NUMBER --set ...")
-                changes = _changes(chosen[0], switch_on or [], clear or [], directory, forwardings)
+                way_out = any(trunk.proxy for trunk in loaded.trunks)
+                changes = _changes(chosen[0], switch_on or [], clear or [], directory, forwardings, way_out)
                 write_forwardings(connection, changes, time.time_ns())
                 for change in changes:
                     forwardings.take(change)
@@ -79,7 +80,12 @@ def _chosen(directory: Directory, number: str | None) -> list[Line]:
 
 
 def _changes(
-    line: Line, switch_on: Iterable[str], clear: Iterable[str], directory: Directory, forwardings: LineForwardings
+    line: Line,
+    switch_on: Iterable[str],
+    clear: Iterable[str],
+    directory: Directory,
+    forwardings: LineForwardings,
+    way_out: bool,
 ) -> list[LineForwarding]:
     changes = []
     for word in clear:
@@ -88,10 +94,10 @@ def _changes(
         # the number is forgotten, too: whoever clears from here does not switch on again by *21#
         changes += [replace(item, active=False, number="") for item in forwardings.of(line.number)
                     if word in ("all", item.kind)]  # fmt: skip
-    return changes + [_wanted(line, word, directory) for word in switch_on]
+    return changes + [_wanted(line, word, directory, way_out) for word in switch_on]
 
 
-def _wanted(line: Line, word: str, directory: Directory) -> LineForwarding:
+def _wanted(line: Line, word: str, directory: Directory, way_out: bool) -> LineForwarding:
     kind, equals, rest = word.partition("=")
     written, comma, seconds = rest.partition(",")
     if not equals or kind not in _KINDS:
@@ -104,7 +110,7 @@ def _wanted(line: Line, word: str, directory: Directory) -> LineForwarding:
     bounds = range(SHORTEST_SECONDS, LONGEST_SECONDS + 1)
     if comma and not (seconds.isascii() and seconds.isdigit() and len(seconds) < 4 and int(seconds) in bounds):
         give_up(f"--set {word}: the time is {SHORTEST_SECONDS} to {LONGEST_SECONDS} seconds")
-    fault = forwarding_fault(line, number, directory, datetime.now(UTC))
+    fault = forwarding_fault(line, number, directory, datetime.now(UTC), way_out)
     if fault:
         give_up(f"--set {word}: {fault}")
     return LineForwarding(line.number, kind, number, int(seconds or 0))
