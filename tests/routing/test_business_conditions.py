@@ -313,7 +313,11 @@ def test_the_examples_of_the_operators_guide_make_one_contract() -> None:
     root = Path(__file__).parents[2]
     guide = (root / "docs" / "operators-guide.md").read_text(encoding="utf-8")
     example = (root / "examples" / "contracts.toml").read_text(encoding="utf-8")
-    contract, hours, callers = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    blocks = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    contract, hours, callers = (
+        next(block for block in blocks if block.startswith(start))
+        for start in ('[[contracts]]\nid = "praxis-winter"', "public_holidays", "vip_callers")
+    )
     opening, variants = hours.split("[[contracts.variants]]", 1)
     clinic = '[[contracts.variants]]\nname = "clinic"\nplan = [{ agent = "anna" }]\n'
     others = example[: example.index("# -- Contracts.")]

@@ -1,6 +1,8 @@
 """Skills, queues and ways out in the business file and the database: in, out and in again; every fault at its line."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,6 +104,20 @@ def test_the_database_keeps_it(engine: Engine) -> None:
         replace_business(connection, business)
     with engine.connect() as connection:
         assert load_business(connection, business.tariffs) == business
+
+
+def test_the_example_of_the_operators_guide_is_a_plan_with_a_queue() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "operators-guide.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    plan = next(block for block in blocks if "patience_seconds" in block)
+    staff = next(block for block in blocks if "skills = {" in block)
+    waiting = next(block for block in blocks if block.startswith("[contracts.waiting]"))
+    others = '[[tariffs]]\nname = "minute-2025"\nper_minute = "1"\n'
+    for name in ("ben", "carla"):
+        others += f'[[agents]]\nid = "{name}"\nname = "{name}"\n'
+    contract = read("".join((others, staff, plan, waiting))).contracts[0]
+    assert [step.kind for step in contract.plan] == ["agent", "group", "skill"]
+    assert contract.waiting.exits["9"] == Dial("+491713920012")
 
 
 # -- round trip ------------------------------------------------------------------------------------------
