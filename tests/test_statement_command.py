@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from pypdf import PdfReader
 
+from accounting.journal import Item, Ledger
 from accounting.statement_file import read_statement
+from accounting.store import open_engine, write_batch
+from tests.accounting.ledger import ANCHOR, SECOND
 from tests.back_office import Call, b2bua, book, furnish
 
 DAY = 86_400
@@ -227,10 +230,6 @@ def test_a_month_that_is_not_over_is_not_issued(office: Path) -> None:
 
 
 def test_calls_that_have_not_ended_hold_the_statement_up(office: Path) -> None:
-    from accounting.journal import Item, Ledger
-    from accounting.store import open_engine, write_batch
-    from tests.accounting.ledger import ANCHOR, SECOND
-
     items: list[Item] = []
     Ledger(items.append, ANCHOR, "open").connected(
         call_id="open", contract="c-1", tariff="standard", agent="anna", billable=True, at_ns=30 * DAY * SECOND
@@ -249,6 +248,17 @@ def test_all_contracts_into_a_folder(office: Path) -> None:
     assert done.exit_code == 0, done.output
     assert sorted(path.name for path in Path("july").iterdir()) == ["2025-07-c-1-1.html", "2025-07-c-2-1.html"]
     assert "Base fee" in Path("july/2025-07-c-2-1.html").read_text()
+
+
+def test_one_bill_that_cannot_be_made_does_not_stop_the_others(office: Path) -> None:
+    engine = open_engine("sqlite:///b2bua.db")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE calls SET tariff = 'gone' WHERE call_id = 'one'")
+    engine.dispose()
+    done = b2bua("statement", "--all", "--month", "2025-07", "--format", "json", "--output", "july")
+    assert done.exit_code == 1
+    assert "contract c-1: call one has the unknown tariff 'gone'" in done.output
+    assert [path.name for path in Path("july").iterdir()] == ["2025-07-c-2-draft.json"]
 
 
 @pytest.mark.parametrize(

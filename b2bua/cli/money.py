@@ -122,6 +122,7 @@ def make_statement(
     check_language(language)
     loaded = configuration(config)
     signer = signer_for(loaded) if issue else None
+    faults: list[str] = []
     engine = database(loaded)
     try:
         if issue and not even_if_running:
@@ -129,7 +130,12 @@ def make_statement(
         with engine.connect() as connection:
             chosen = recipients(connection, wanted) if everyone else [_recipient(connection, contract)]
         for one in chosen:
-            made = _made(engine, signer, one.customer, wanted)
+            try:
+                made = _made(engine, signer, one.customer, wanted)
+            except StatementError as error:
+                # the others get theirs
+                faults.append(str(error))
+                continue
             if made is None:
                 typer.echo(f"contract {one.customer.contract} has nothing to bill in {wanted}", err=True)
                 continue
@@ -137,14 +143,14 @@ def make_statement(
             if told:
                 typer.echo(told, err=True)
             _write(content, proof, style, language or one.language, letterhead(loaded), output, everyone)
-    except StatementError as error:
-        give_up(error)
     except Disagreement as wrong:
         give_up(f"WRONG, and therefore not issued: {wrong}")
     except OSError as error:
         give_up(f"{error.filename} cannot be written: {error.strerror}")
     finally:
         engine.dispose()
+    if faults:
+        give_up("\n".join(faults))
 
 
 def chosen_month(text: str) -> Month:
