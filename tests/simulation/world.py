@@ -456,8 +456,8 @@ class World:
             engaged = set(call.offers)
             if call.agent is not None and call.agent.session is not None:
                 engaged.add(call.agent.agent_id)
-            # another number over the trunk is nobody of ours
-            for agent_id in engaged - {""}:
+            # another number over the trunk is nobody of ours, and a line may have more than one call
+            for agent_id in {name for name in engaged if name and not name.startswith("+")}:
                 assert agent_id not in busy, f"{agent_id} is in {busy[agent_id]} and in {call.id}"
                 busy[agent_id] = call.id
 
