@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from accounting.journal import Ledger
 from accounting.recovery import recover
+from accounting.signing_key import load_signer
 from accounting.writer import SWITCH_INTERVAL
 from b2bua import announcements
 from b2bua.admission import Admission
@@ -27,6 +28,7 @@ from b2bua.exchange import Exchange
 from b2bua.line_watch import LineWatch
 from b2bua.metrics import Metrics, Sample
 from b2bua.net.transports import ListenerSpec, Transports
+from b2bua.notary import Notary
 from b2bua.registrar import Registrar
 from b2bua.sip.dialog import LocalAddress
 from b2bua.sip.digest import DigestServer
@@ -92,6 +94,8 @@ class App:
         )  # fmt: skip
         self.media.on_event = self._media_happened
         self.books = Bookkeeping(engine, config.spool_path, config.accounting, self.metrics, self._journal_full)
+        section = config.accounting
+        self.notary = Notary(engine, load_signer(config.signing_key_path), section.forget_after_days, self.metrics)
         self.exchange = self._make_exchange()
         self.web: WebServer | None = None
         self._business: BusinessWatch | None = None
@@ -183,6 +187,7 @@ class App:
         self._tasks.append(asyncio.create_task(self._tick(), name="tick"))
         self._business = BusinessWatch(self._engine, directory.revision, self._business_changed, TICK)
         self._business.start()
+        self.notary.start()
         self._lines = LineWatch(self._engine, known_ns, self._forwardings_changed, TICK)
         self.exchange.admission.lines.forwardings.on_change = self._lines.write
         self._lines.start()
@@ -309,7 +314,10 @@ class App:
 
     def _health(self) -> tuple[Status, dict[str, object]]:
         status: Status = self.books.status if self._ready and not self._stopping else "failing"
-        return status, {"calls": self.exchange.calls, "draining": self._stopping, **self.books.facts()}
+        if status == "ok":
+            status = self.notary.status
+        facts = {**self.books.facts(), **self.notary.facts()}
+        return status, {"calls": self.exchange.calls, "draining": self._stopping, **facts}
 
     def _line_phones(self) -> dict[str, int]:
         exchange, now = self.exchange, time.monotonic()
@@ -370,4 +378,6 @@ class App:
         await self.transports.close()
         self.media.detach()
         await asyncio.to_thread(self.books.close)
+        if self._ready:
+            await asyncio.to_thread(self.notary.close)
         log.info("stopped")

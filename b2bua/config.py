@@ -123,14 +123,15 @@ class AccountingSection(_Section):
     ``spool_max_records`` on, new calls are refused (``when_full = "refuse"``) or taken all the same; at twice that,
     records are lost. 500,000 records are some 400 MB, and two days of a call a second.
 
-    ``signing_key`` is a PEM file with the key that signs the journal's checkpoints; it is made when it is missing, and
+    ``signing_key`` is a PEM file with the key that signs the journal's checkpoints; without a name it is
+    ``b2bua-signing.pem``, or lies beside a SQLite database under the like name. It is made when it is missing, and
     belongs into the backup, apart from the database. Telephone numbers of callers and forwarding lines are deleted
     ``forget_after_days`` after the call; 0: never."""
 
     spool: str = ""
     spool_max_records: int = Field(default=500_000, ge=1000)
     when_full: Literal["refuse", "accept"] = "refuse"
-    signing_key: Path = Path("b2bua-signing.pem")
+    signing_key: str = ""
     forget_after_days: int = Field(default=180, ge=0, le=36_500)
 
 
@@ -267,11 +268,19 @@ class Config(_Section):
     @property
     def spool_path(self) -> Path:
         """Where the spool is."""
-        named, url = self.accounting.spool, self.database.url
+        return self._beside_database(self.accounting.spool, "spool.db")
+
+    @property
+    def signing_key_path(self) -> Path:
+        """Where the key is that signs checkpoints."""
+        return self._beside_database(self.accounting.signing_key, "signing.pem")
+
+    def _beside_database(self, named: str, ending: str) -> Path:
+        url = self.database.url
         if not named and url.startswith("sqlite:"):
             database = Path(url.partition("///")[2].partition("?")[0])
-            return database.with_name(f"{database.stem}-spool.db")
-        return Path(named or "b2bua-spool.db")
+            return database.with_name(f"{database.stem}-{ending}")
+        return Path(named or f"b2bua-{ending}")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":

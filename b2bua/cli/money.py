@@ -179,7 +179,7 @@ def letterhead(config: Config) -> Letterhead:
 def signer_for(config: Config) -> Signer:
     """The key that signs statements, or the end of the command."""
     try:
-        return load_signer(config.accounting.signing_key)
+        return load_signer(config.signing_key_path)
     except KeyFileError as error:
         give_up(error)
 

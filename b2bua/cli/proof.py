@@ -83,7 +83,7 @@ def _keys(paths: list[Path] | None, config: Path) -> PublicKeys:
     try:
         if paths:
             keys = load_public_keys(paths)
-        elif config.exists() and (path := configuration(config).accounting.signing_key).exists():
+        elif config.exists() and (path := configuration(config).signing_key_path).exists():
             keys = PublicKeys([load_signer(path).public_key])
     except KeyFileError as error:
         give_up(error)
@@ -94,7 +94,7 @@ def _keys(paths: list[Path] | None, config: Path) -> PublicKeys:
 
 def _signer(config: Path) -> Signer:
     try:
-        return load_signer(configuration(config).accounting.signing_key)
+        return load_signer(configuration(config).signing_key_path)
     except KeyFileError as error:
         give_up(error)
 

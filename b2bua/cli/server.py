@@ -9,6 +9,7 @@ import typer
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from accounting.signing_key import KeyFileError
 from accounting.spool import SpoolError
 from b2bua import announcements
 from b2bua.app import App
@@ -36,6 +37,8 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
             runner.run(_serve(loaded, engine))
     except SpoolError as error:
         give_up(f"{error} (accounting.spool in {config})")
+    except KeyFileError as error:
+        give_up(f"{error} (accounting.signing_key in {config})")
     except OperationalError as error:
         give_up(f"{unreachable(engine, error)}")
     except OSError as error:
