@@ -19,6 +19,17 @@ from accounting.tables import calls, checkpoints, declarations, journal, open_ca
 _SECOND = 1_000_000_000
 
 
+class IssuedBeforeError(StatementError):
+    """A statement was issued, bills what the books say, and cannot be made again to the letter; ``number`` is its."""
+
+    def __init__(self, number: str) -> None:
+        super().__init__(
+            f"statement {number} bills the same as when it was issued, but cannot be made again to the letter: numbers "
+            "of callers have been deleted since, or a newer version writes more. The file issued then is the statement"
+        )
+        self.number = number
+
+
 @dataclass(frozen=True, slots=True)
 class Customer:
     """Whom a statement is for: the contract's id, the customer's name and the contract's tariff."""
@@ -56,8 +67,8 @@ def issue_statement(
     What was issued before is made again to the letter, with its number and its proof, as long as the books bill the
     same. Do they not (a call was corrected), a new revision is issued that says which one it replaces.
 
-    Raises StatementError for a bill that cannot be made, and for an issued one that cannot be made again because
-    numbers on it have been deleted; :class:`accounting.chain.Disagreement` for books that somebody changed.
+    Raises StatementError for a bill that cannot be made, IssuedBeforeError for an issued one that cannot be made again
+    because numbers on it have been deleted; :class:`accounting.chain.Disagreement` for books that somebody changed.
     """
     # No call may come between those that are read here and the record that they were billed.
     lock_chain(connection)
@@ -78,11 +89,7 @@ def issue_statement(
     if content_digest(again) == before["digest"]:
         return Issued(again, _proof(connection, before["digest"]), False)
     if again["billed"] == before["billed"]:
-        raise StatementError(
-            f"statement {before['number']} bills the same as when it was issued, but cannot be made again to the "
-            "letter: numbers of callers have been deleted since, or a newer version writes more. The file issued then "
-            "is the statement"
-        )
+        raise IssuedBeforeError(before["number"])
     heading = Heading(
         customer.contract, customer.name, before["base_tariff"], replaces=before["number"],
         revision=before["revision"] + 1,

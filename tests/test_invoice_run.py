@@ -209,6 +209,17 @@ def test_corrected_statements_take_the_old_ones_back(office: Path) -> None:
     assert not Path("july/EXTF_Buchungsstapel_2025-07_3.csv").exists()
 
 
+def test_corrections_long_after_the_numbers_were_deleted(office: Path) -> None:
+    b2bua(*RUN)
+    assert b2bua("accounting", "forget", "--older-than", "30").exit_code == 0
+    b2bua("accounting", "correct", "call-5", "--not-billable", "--reason", "our own test")
+    done = b2bua(*RUN, "--corrected")
+    assert done.exit_code == 0, done.output
+    assert "1 replace statements that were issued before" in done.output
+    again = json.loads(Path("july/2025-07-c-5-2.json").read_text())["content"]
+    assert (again["replaces"], again["gross"]) == ("2025-07-c-5-1", "23.68")
+
+
 def test_drafts_bind_nobody(office: Path) -> None:
     done = b2bua(*RUN, "--draft")
     assert done.exit_code == 0, done.output

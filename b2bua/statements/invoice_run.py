@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 
 from accounting.checkpoint import Signer
 from accounting.datev import CURRENCY, Accounts, Booking, to_datev
-from accounting.issuing import Customer, draft, issue_statement
+from accounting.issuing import Customer, IssuedBeforeError, draft, issue_statement
 from accounting.month import BERLIN, Month
 from accounting.statement import StatementContent, StatementError, file_name, is_empty
 from b2bua.statements.customers import Recipient, recipients
@@ -110,6 +110,10 @@ def _tasks(
         entry = done.get(one.customer.contract)
         try:
             content, proof = _made(engine, plan, one.customer)
+        except IssuedBeforeError as error:
+            if entry is None or entry.get("number") != error.number:
+                summary.failed.append(str(error))
+            continue
         except StatementError as error:
             summary.failed.append(str(error))
             continue
