@@ -192,6 +192,7 @@ CASES = (
     Case("line busy, not forwarded", "uac-refused", status=486, codes=("*61*{number}%23",), line_phone="uas-busy"),
     Case("code for a number that costs", "uac-code-refused", status=403, password="secret", host="127.0.0.6",
          codes=("*21*+4990012345%23",), check=_header("may_forward_to", "Warning")),
+    Case("agent's code", "uac-code", password="secret", host="127.0.0.7", number="*50"),
     Case("code that there is not", "uac-code-refused", status=484, password="secret", host="127.0.0.6",
          codes=("*99*{number}%23",), check=_header("switch off", "Warning")),
 )  # fmt: skip
