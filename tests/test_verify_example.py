@@ -74,3 +74,33 @@ def test_the_verifier_has_none_of_our_code() -> None:
     assert "\nfrom accounting" not in text
     code = [line for line in text.split('"""')[2].splitlines() if line.strip()]
     assert len(code) <= 60
+
+
+def test_the_commands_of_the_document_do_what_it_says(folder: Path) -> None:
+    document = (ROOT / "docs" / "verifying-a-bill.md").read_text(encoding="utf-8")
+    commands = [
+        line.split() for line in document.splitlines() if line.startswith(("    b2bua audit", "    python verify"))
+    ]
+    assert len(commands) == 3
+    for program, *arguments in commands:
+        if program == "python":
+            done = verified(folder, *arguments[1:])
+        else:
+            code = "from b2bua.cli import main; main()"
+            done = subprocess.run(
+                [sys.executable, "-c", code, *arguments],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_document_names_every_field_of_a_record_and_a_checkpoint(folder: Path) -> None:
+    document = (ROOT / "docs" / "verifying-a-bill.md").read_text(encoding="utf-8")
+    for line in (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines():
+        ((name, fields),) = json.loads(line).items()
+        assert f'{{"{name}":' in document
+        assert all(f"`{field}`" in document or f'"{field}"' in document for field in fields)

@@ -1,0 +1,48 @@
+"""A real server's books, proved: signed when it ends, audited with the public key alone, and a changed bit is named."""
+
+import signal
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.test_process import Operator, work
+
+
+@pytest.fixture
+async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
+    async for working in work(Operator(tmp_path)):
+        yield working
+
+
+async def test_books_of_a_real_server_are_proved_and_a_changed_second_is_found(operator: Operator) -> None:
+    await operator.start()
+    for _ in range(2):
+        call = await operator.call()
+        call.hangup()
+        await call.ended.wait()
+    operator.signal(signal.SIGTERM)
+    assert await operator.stopped() == 0
+
+    shown = operator.command("accounting", "public-key")
+    assert shown.returncode == 0, shown.stderr
+    key = operator.folder / "public.pem"
+    key.write_text(shown.stdout)
+    journal = operator.folder / "journal.jsonl"
+    assert operator.command("accounting", "export", str(journal)).returncode == 0
+    audited = operator.command("audit", str(journal), "--public-key", str(key))
+    assert audited.returncode == 0, audited.stdout + audited.stderr
+    assert "0 records before the end" in audited.stdout + audited.stderr
+
+    database = operator.folder / "test.db"
+    with sqlite3.connect(database) as books:
+        position, content = books.execute("SELECT position, content FROM journal WHERE kind = 'ended'").fetchone()
+        assert '"talked_ns":' in content
+        books.execute(
+            "UPDATE journal SET content = ? WHERE position = ?",
+            (content.replace('"talked_ns":', '"talked_ns":1', 1), position),
+        )
+    audited = operator.command("audit")
+    assert audited.returncode == 1
+    assert f"record {position}" in audited.stdout + audited.stderr
