@@ -33,7 +33,7 @@ def test_several_processes_make_what_one_makes() -> None:
     assert not multiprocessing.active_children()
 
 
-def test_no_more_tasks_are_taken_than_there_are_processes() -> None:
+def test_no_more_tasks_are_taken_than_there_are_processes_and_one() -> None:
     taken = 0
 
     def tasks() -> Iterator[Task]:
@@ -45,7 +45,7 @@ def test_no_more_tasks_are_taken_than_there_are_processes() -> None:
     done = 0
     for _ in render_all(tasks(), 2):
         done += 1
-        assert taken - done <= 2
+        assert taken - done <= 3
     assert done == 10
 
 

@@ -37,7 +37,7 @@ class Task:
 def render_all(tasks: Iterable[Task], jobs: int) -> Iterator[tuple[Task, list[bytes]]]:
     """Render them in ``jobs`` processes (1: in this one); with several, in the order in which they are done.
 
-    No more tasks are taken than there are processes: whoever makes tasks need not keep many.
+    While they are at work the next task is made; no more are taken than there are processes, and that one.
     """
     if jobs <= 1:
         for task in tasks:
@@ -57,11 +57,11 @@ def render_all(tasks: Iterable[Task], jobs: int) -> Iterator[tuple[Task, list[by
             idle.append(ours)
         busy: dict[Connection, Task] = {}
         for task in tasks:
+            if not idle:
+                yield from _finished(busy, idle)
             connection = idle.pop()
             connection.send(task)
             busy[connection] = task
-            if not idle:
-                yield from _finished(busy, idle)
         while busy:
             yield from _finished(busy, idle)
 
