@@ -70,9 +70,10 @@ class CallEnded:
 
     ``origin`` is "trunk:NAME", "agent:NAME" or "line:NAME"; ``caller`` is empty when anonymous; ``forwarding_kind`` is
     unconditional, busy, no_answer or unknown, empty when the call was not forwarded; ``result`` is answered,
-    abandoned, no_agent or failed, and of a call with a line of ours, whose ``contract`` is empty, relayed or code; ``end_reason`` is a stable slug; ``status`` the final SIP status; ``*_ns`` are
-    monotonic, 0 = never: ``accepted_ns`` is when we answered the caller ourselves, to wait or to be told something,
-    ``answered_ns`` when an agent did; ``media`` holds plain statistics by leg.
+    abandoned, no_agent or failed, and of a call with a line of ours, whose ``contract`` is empty, relayed or code too;
+    ``end_reason`` is a stable slug; ``status`` the final SIP status; ``*_ns`` are monotonic, 0 = never:
+    ``accepted_ns`` is when we answered the caller ourselves, to wait or to be told something, ``answered_ns`` when an
+    agent did; ``media`` holds plain statistics by leg.
 
     The last fields are the ledger's, whoever makes the value leaves them alone: ``(run, sequence)`` is the key in
     the journal; ``talked_ns`` is the sum of the connected ``segments``, exact; wall time is ``wall_anchor_ns`` plus
