@@ -15,7 +15,7 @@ from routing.contract import Contract
 from routing.directory import Directory
 from routing.line_codes import CodeFault, Confirmation, dial_code
 from routing.line_route import Ended, LineRoute, ToContract, ToNumber, Way
-from routing.lines import Line, LineForwardings
+from routing.lines import MOST_CALLS_OUT, Line, LineForwardings
 from routing.numbers import NumberReader, is_literal
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ class LineDoor:
             self._proceed(event, summary, route, route.arrive(line, moment), without_contract("", line.language), at)
         elif calling is None or not number or is_literal(number):
             return False
+        elif calling.calls(number) and self._calls_out(calling) >= MOST_CALLS_OUT:
+            fault = CodeFault(486, f"No more than {MOST_CALLS_OUT} calls to outside at a time: end one first")
+            self._refuse(event, summary.origin, fault, "too_many_calls_out", at)
         elif calling.calls(number):
             summary.line = calling.number
             self._proceed(event, summary, route, ToNumber(number), without_contract("", calling.language), at)
@@ -69,6 +72,9 @@ class LineDoor:
             fault = CodeFault(403, "Not allowed: the back office can add this number to may_call of the line")
             self._refuse(event, summary.origin, fault, "number_not_allowed", at)
         return True
+
+    def _calls_out(self, line: Line) -> int:
+        return sum(call.summary.line == line.number for call in self._controller.calls.values())
 
     def _proceed(
         self, event: InviteReceived, summary: CallSummary, route: LineRoute, way: Way, nobody: Contract, at: int

@@ -11,6 +11,8 @@ from routing.forwarding import USUAL_SECONDS, ForwardingKind
 
 #: A call that was forwarded so often is in a ring of lines, or in somebody's joke.
 MOST_HOPS = 5
+#: Calls of one line to outside at a time: a stolen password dials many.
+MOST_CALLS_OUT = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from b2bua.sip.hop import Hop
 from b2bua.sip.ids import SeededIds
 from b2bua.sip.message import Request, Response
 from routing.forwarding import ForwardingKind
-from routing.lines import LineForwarding
+from routing.lines import MOST_CALLS_OUT, LineForwarding
 from tests.call.desk import (
     ANNA,
     BUSINESS,
@@ -438,6 +438,16 @@ def test_who_calls_to_outside_hears_the_carriers_ringing_and_is_told_of_busy() -
     progress = only(desk.receive(answer(outside, 183, SDP, hop=CARRIER), CARRIER), 183, OTHER_PHONE)
     assert progress.body
     assert refusal(desk.receive(answer(outside, 486, hop=CARRIER), CARRIER), OTHER_PHONE).status == 486
+
+
+def test_a_line_has_so_many_calls_to_outside_at_a_time_and_no_more() -> None:
+    desk = LineDesk()
+    for _ in range(MOST_CALLS_OUT):
+        _, sent = desk.dial("+4989123456", "sommer", OTHER_PHONE)
+        assert names(sent, CARRIER) == ["INVITE"]
+    assert refusal(desk.dial("+4989123456", "sommer", OTHER_PHONE)[1], OTHER_PHONE).status == 486
+    # to us it may call on
+    assert names(desk.dial(NUMBER, "sommer", OTHER_PHONE)[1], ANNA) == ["INVITE"]
 
 
 @pytest.mark.parametrize(("number", "username"), [("+4990012345", "sommer"), ("+4989123456", "berger")])
