@@ -89,6 +89,8 @@ class _Letter:
         """Draw all of it."""
         canvas = self._canvas
         canvas.setTitle(f"{self._title}: {self._content['customer'] or self._content['contract']}")
+        canvas.setSubject(f"{self._content['contract']} {self._content['month']}")
+        canvas.setCreator("b2bua")
         canvas.setAuthor(self._letterhead.issuer[0] if self._letterhead.issuer else "")
         self._head()
         self._sums()
