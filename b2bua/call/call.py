@@ -6,15 +6,14 @@ Times are integer nanoseconds of the monotonic clock (``at``).
 """
 
 from collections.abc import Callable
-from typing import Protocol
 
 import structlog
 
-from accounting.journal import Activity
 from b2bua.call import departure, line_call, waiting
 from b2bua.call.departure import Departure
 from b2bua.call.leg import AGENT, CALLER, Leg, Offer
 from b2bua.call.line_call import CallFloor
+from b2bua.call.ports import Ports
 from b2bua.call.reoffer import Input as ReofferInput
 from b2bua.call.reoffer import Reoffer
 from b2bua.call.reoffer import State as ReofferState
@@ -37,9 +36,8 @@ from b2bua.sip.events import (
     SipEvent,
 )
 from b2bua.sip.session import Session
-from media.engine import LegStatistics, MediaEngine
+from media.engine import MediaEngine
 from routing.contract import Contract
-from routing.floor import Floor
 
 log = structlog.get_logger("b2bua.call")
 
@@ -48,36 +46,6 @@ ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 _NOT_JOINED = (State.JOINING, State.WHISPERING)
 #: What a withdrawn offer tells the agent's phone (RFC 3326).
 _WITHDRAWAL_REASONS = {"answered_elsewhere": ELSEWHERE}
-
-
-class Ports(Protocol):
-    """What the exchange does for its calls."""
-
-    floor: Floor
-
-    def ring(self, call: "Call", agent_id: str, at: int) -> list[Leg]:
-        """Send INVITEs to the agent's reachable phones; an empty list if there are none."""
-
-    def connected(self, call: "Call", at: int) -> None:
-        """The connected interval opens."""
-
-    def turned(self, call: "Call", activity: Activity, at: int) -> None:
-        """The connected interval goes on otherwise."""
-
-    def disconnected(self, call: "Call", at: int) -> None:
-        """The connected interval closes."""
-
-    def dial(self, call: "Call", number: str, at: int) -> list[Leg]:
-        """Send an INVITE to another number over the trunk; an empty list if there is no way there."""
-
-    def record_message(self, call: "Call", mailbox: str, at: int) -> None:
-        """Record what the caller says for this mailbox."""
-
-    def callback_wanted(self, call: "Call") -> None:
-        """The caller wants to be called back."""
-
-    def ended(self, call: "Call", statistics: dict[str, LegStatistics]) -> None:
-        """Write the record and forget the call."""
 
 
 class Call:
