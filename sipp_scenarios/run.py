@@ -8,15 +8,14 @@ The exit code is the verdict. Of a case that failed, the messages are kept and t
 """
 
 import argparse
+import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -28,14 +27,23 @@ from rich.table import Table
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from accounting.rating import rate  # noqa: E402 - after the path, so that the script runs from anywhere
-from accounting.records import CallRecord  # noqa: E402
+from accounting.records import CallRecord  # noqa: E402 - after the path, so that the script runs from anywhere
+from b2bua.call.prompts import sounds_of  # noqa: E402
+from media.tones import tone  # noqa: E402
+from media.wave_file import write_wave  # noqa: E402
+from routing.business import read_business  # noqa: E402
 from sipp_scenarios.cases import CASES, INCREMENT, NO_RECORD, Case  # noqa: E402
+from sipp_scenarios.floor_cases import FLOOR_CASES, FloorCase  # noqa: E402
+from sipp_scenarios.floor_stage import FloorStage  # noqa: E402
+from sipp_scenarios.sipp import HERE as SCENARIOS  # noqa: E402
+from sipp_scenarios.sipp import PATIENCE, Verdict, billed, ended, start, wait_bound  # noqa: E402
 from tests.interop.server import Server, free_port, free_ports, has_ipv6  # noqa: E402
 
 AGENTS = "127.0.0.10"
+CARRIER = "127.0.0.2"
 AT_ONCE = 6
-PATIENCE = 40
+#: How long the sounds are that contracts name, seconds; "whisper" is longer.
+SOUND, WHISPER = 0.3, 1.0
 
 ACCEPTANCE = Decimal("0.25")
 PER_INCREMENT = Decimal("0.10")
@@ -108,21 +116,12 @@ _PLANS = {
 }
 
 
-@dataclass(slots=True)
-class Verdict:
-    """What came of a case: no ``faults`` is good; ``skipped`` says why it was not played."""
-
-    case: Case
-    faults: list[str]
-    seconds: float = 0.0
-    skipped: str = ""
-
-
 class Stage:
     """A server, and a number and two agents' ports for each case."""
 
-    def __init__(self, cases: Sequence[Case], folder: Path) -> None:
+    def __init__(self, cases: Sequence[Case], folder: Path, floor_cases: Sequence[FloorCase] = ()) -> None:
         self.folder = folder
+        self.floor = FloorStage(floor_cases)
         self.numbers = {case.name: case.number or f"+4930200{index:04d}" for index, case in enumerate(cases)}
         self.agents: dict[str, tuple[int, int]] = {}
         #: number and user name of a case's line
@@ -147,15 +146,20 @@ class Stage:
             if case.codes:
                 self.lines[case.name] = (f"+4930450{index:04d}", f"line{index}")
                 business.append(LINE.format(number=self.lines[case.name][0], index=index))
-        self.server = Server(folder, "".join(business))
+        business.append(self.floor.business)
+        text = "".join(business)
+        self.server = Server(folder, text, proxy=f"sip:{CARRIER}:{self.floor.out}")
+        make_sounds(folder / "sounds", text)
 
     def __enter__(self) -> Self:
         self.server.__enter__()
+        self.floor.begin(self.folder / "carrier")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.floor.end()
         self.server.__exit__(kind, error, trace)
 
     def records(self, case: Case) -> list[CallRecord]:
@@ -163,12 +167,14 @@ class Stage:
         number = self.numbers[case.name]
         return [call for call in self.server.calls() if call.target_number == number]
 
-    def play(self, case: Case) -> Verdict:
+    def play(self, case: Case | FloorCase) -> Verdict:
         """Run the SIPps of one case and judge them."""
+        folder = self.folder / re.sub("[^a-z0-9]+", "-", case.name.lower())
+        if isinstance(case, FloorCase):
+            return self.floor.play(case, self.server, folder)
         began = time.monotonic()
         if skipped := why_not(case):
-            return Verdict(case, [], skipped=skipped)
-        folder = self.folder / case.name.replace(" ", "-").replace("'", "")
+            return Verdict(case.name, [], skipped=skipped)
         folder.mkdir()
         ports = self.agents[case.name]
         agents = [
@@ -187,16 +193,10 @@ class Stage:
             agents.append(self._register(folder, case, self.lines[case.name][1], case.line_phone, "udp"))
         caller = self._call(folder, case)
         for name, process in (("caller", caller), *((f"agent {at}", agent) for at, agent in enumerate(agents, 1))):
-            try:
-                code = process.wait(PATIENCE + 5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                code = -1
-            if code:
+            if code := ended(process):
                 faults.append(f"{name}: SIPp ended with {code}, see {folder}")
         faults += self._judge_record(case)
-        return Verdict(case, faults, time.monotonic() - began)
+        return Verdict(case.name, faults, time.monotonic() - began)
 
     def _dial_code(self, folder: Path, case: Case, at: int, code: str) -> list[str]:
         """The case's line dials a code, which must be taken."""
@@ -256,17 +256,13 @@ class Stage:
     def _judge_bill(self, case: Case, records: Sequence[CallRecord]) -> list[str]:
         """Every connected second once: how many calls are paid for, how many units, and what that costs."""
         faults = [f"{len(records)} calls on record"] if len(records) > 1 else []
-        paid = [record for record in records if record.result == "answered" and record.billable]
-        tariffs = self.server.tariffs()
-        rated = [rate(record.segments, tariffs[record.tariff].at(record.answered_at_ns)) for record in paid]
-        units, seconds = sum(bill.units for bill in rated), sum(bill.billed_seconds for bill in rated)
-        if (len(paid), units, seconds) != (min(case.units, 1), case.units, case.billed_seconds):
-            talked = ", ".join(f"{record.talked_ns / 1e9:.3f} s" for record in paid) or "nothing"
+        paid, units, seconds, cost = billed(records, self.server.tariffs())
+        if (paid, units, seconds) != (min(case.units, 1), case.units, case.billed_seconds):
+            talked = ", ".join(f"{record.talked_ns / 1e9:.3f} s" for record in records) or "nothing"
             faults.append(
-                f"billed {len(paid)} calls, {units} units, {seconds} s for {talked}; "
+                f"billed {paid} calls, {units} units, {seconds} s for {talked}; "
                 f"not {min(case.units, 1)}, {case.units}, {case.billed_seconds} s"
             )
-        cost = sum((bill.amount for bill in rated), Decimal(0))
         expected = ACCEPTANCE + PER_INCREMENT * case.units if case.units else Decimal(0)
         if not faults and cost != expected:
             faults.append(f"costs {cost}, not {expected}")
@@ -290,18 +286,17 @@ class Stage:
     def _start(
         self, folder: Path, scenario: str, case: Case, host: str, port: int, name: str, *options: str
     ) -> "subprocess.Popen[bytes]":
-        path = folder / f"{name}-{scenario}.xml"
-        path.write_text(scenario_text(scenario, case), encoding="utf-8")
-        command = [
-            "sipp", "-sf", str(path), "-i", host, "-p", str(port), "-m", "1",
-            "-s", self.numbers[case.name], "-nostdin", "-timeout", f"{PATIENCE}s", "-timeout_error",
-            "-trace_msg", "-message_file", str(folder / f"{name}.messages"),
-            "-trace_err", "-error_file", str(folder / f"{name}.errors"),
-            # the relay speaks IPv4
-            "-mi", "127.0.0.2" if ":" in host else host, *options,
-        ]  # fmt: skip
-        with (folder / f"{name}.screen").open("wb") as screen:
-            return subprocess.Popen(command, stdout=screen, stderr=screen, cwd=folder)
+        text = scenario_text(scenario, case)
+        return start(folder, name, text, host, port, "-s", self.numbers[case.name], *options)
+
+
+def make_sounds(folder: Path, business: str) -> None:
+    """A tone for every sound that a contract may want."""
+    contracts = read_business(business, "business", "").contracts
+    for name in {name for contract in contracts for name in sounds_of(contract)}:
+        path = folder / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(write_wave(tone(600, WHISPER if name == "whisper" else SOUND)))
 
 
 def why_not(case: Case) -> str:
@@ -311,7 +306,7 @@ def why_not(case: Case) -> str:
 
 def scenario_text(scenario: str, case: Case) -> str:
     """A scenario's file, with the case's words in it."""
-    return filled((HERE / f"{scenario}.xml").read_text(encoding="utf-8"), case)
+    return filled((SCENARIOS / f"{scenario}.xml").read_text(encoding="utf-8"), case)
 
 
 def filled(text: str, case: Case) -> str:
@@ -325,15 +320,6 @@ def filled(text: str, case: Case) -> str:
     return text.replace("      @HEADERS@\n", f"      {headers}\n" if headers else "")
 
 
-def wait_bound(host: str, port: int) -> None:
-    """Wait until somebody has a UDP port of an IPv4 address; where the kernel does not tell, for a moment."""
-    table = Path("/proc/net/udp")
-    wanted = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
-    deadline = time.monotonic() + (5.0 if table.exists() else 0.2)
-    while time.monotonic() < deadline and not (table.exists() and wanted in table.read_text()):
-        time.sleep(0.01)
-
-
 def main() -> int:
     """Parse the arguments, play, tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -341,11 +327,12 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="only say which cases there are")
     arguments = parser.parse_args()
     console = Console()
+    everything: tuple[Case | FloorCase, ...] = (*CASES, *FLOOR_CASES)
     if arguments.list:
-        for case in CASES:
-            console.print(f"{case.name}: {', '.join((case.caller, *case.agents))}", highlight=False)
+        for case in everything:
+            console.print(f"{case.name}: {_played(case)}", highlight=False)
         return 0
-    unknown = set(arguments.names) - {case.name for case in CASES}
+    unknown = set(arguments.names) - {case.name for case in everything}
     if unknown:
         console.print(f"there is no case {', '.join(sorted(unknown))}; see --list")
         return 2
@@ -353,20 +340,21 @@ def main() -> int:
         console.print("sipp is not installed: apt-get install sip-tester")
         return 2
     cases = [case for case in CASES if not arguments.names or case.name in arguments.names]
+    floor_cases = [case for case in FLOOR_CASES if not arguments.names or case.name in arguments.names]
     folder = Path(tempfile.mkdtemp(prefix="b2bua-sipp-"))
-    stage = Stage(cases, folder)
+    stage = Stage(cases, folder, floor_cases)
+    played: list[Case | FloorCase] = [*cases, *floor_cases]
     with stage, ThreadPoolExecutor(AT_ONCE) as pool:
-        verdicts = list(pool.map(stage.play, cases))
+        verdicts = list(pool.map(stage.play, played))
     table = Table(title="SIPp scenarios")
-    for name in ("case", "caller", "agents", "seconds", "billed", "verdict"):
+    for name in ("case", "played", "seconds", "billed", "verdict"):
         table.add_column(name, justify="right" if name in ("seconds", "billed") else "left")
-    for verdict in verdicts:
-        case = verdict.case
-        said = "[red]" + "; ".join(verdict.faults) if verdict.faults else "[green]✔"
+    for case, verdict in zip(played, verdicts, strict=True):
+        said = "[red]" + "\n".join(verdict.faults) if verdict.faults else "[green]✔"
         if verdict.skipped:
             said = f"[yellow]skipped: {verdict.skipped}"
-        billed = f"{case.billed_seconds} s" if case.units else ""
-        table.add_row(case.name, case.caller, ", ".join(case.agents), f"{verdict.seconds:.1f}", billed, said)
+        units = case.units if isinstance(case, Case) else sum(caller.units for caller in case.callers)
+        table.add_row(case.name, _played(case), f"{verdict.seconds:.1f}", str(units or ""), said)
     console.print(table)
     faults = [fault for verdict in verdicts for fault in verdict.faults] + stage.server.faults()
     for fault in stage.server.faults():
@@ -376,6 +364,12 @@ def main() -> int:
         return 1
     shutil.rmtree(folder)
     return 0
+
+
+def _played(case: Case | FloorCase) -> str:
+    if isinstance(case, Case):
+        return ", ".join((case.caller, *case.agents))
+    return ", ".join((*(caller.scenario for caller in case.callers), *case.phones))
 
 
 if __name__ == "__main__":

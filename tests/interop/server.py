@@ -38,10 +38,17 @@ domain = "service.example"
 [[trunks]]
 name = "carrier"
 sources = {carriers}
+proxy = "{proxy}"
 
 [media]
 port_min = {media}
 port_max = {media_end}
+
+[sounds]
+folder = "{folder}/sounds"
+
+[voicemail]
+folder = "{folder}/voicemail"
 
 [sip]
 t1_ms = 100
@@ -66,8 +73,10 @@ class Server:
     Listeners: "udp" and "tcp" on 127.0.0.1, and "udp6" on ::1 where there is IPv6.
     """
 
-    def __init__(self, folder: Path, business: str, carriers: Sequence[str] = CARRIERS) -> None:
-        """``business`` is the text of a file for ``b2bua import``; ``carriers`` are addresses of the trunk."""
+    def __init__(self, folder: Path, business: str, carriers: Sequence[str] = CARRIERS, proxy: str = "") -> None:
+        """``business`` is the text of a file for ``b2bua import``; ``carriers`` are addresses of the trunk, ``proxy``
+        is where it takes calls to other numbers, a SIP URI without a user. Sounds are read from ``folder``/sounds,
+        messages are left in ``folder``/voicemail."""
         self.folder = folder
         self.log = folder / "server.log"
         self._business = folder / "contracts.toml"
@@ -81,9 +90,12 @@ class Server:
         media = 20_000 + free_port("127.0.0.1") % 10_000
         text = "".join(_LISTENER.format(name=name, transport=kind, host=host) for name, kind, host in listeners)
         text += _CONFIG.format(
-            carriers=json.dumps(list(carriers)), media=media, media_end=media + 1000, database=self._database
-        )
+            carriers=json.dumps(list(carriers)), media=media, media_end=media + 1000, database=self._database,
+            folder=folder, proxy=proxy,
+        )  # fmt: skip
         self._config.write_text(text, encoding="utf-8")
+        for name in ("sounds", "voicemail"):
+            (folder / name).mkdir(exist_ok=True)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

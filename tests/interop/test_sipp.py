@@ -7,7 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sipp_scenarios.cases import CASES, Case
-from sipp_scenarios.run import AT_ONCE, Stage, Verdict
+from sipp_scenarios.floor_cases import FLOOR_CASES, FloorCase
+from sipp_scenarios.run import AT_ONCE, Stage
+from sipp_scenarios.sipp import Verdict
+
+EVERYTHING = (*CASES, *FLOOR_CASES)
 
 if shutil.which("sipp") is None:
     print("skipped: sipp is not installed (apt-get install sip-tester)")
@@ -17,15 +21,15 @@ if shutil.which("sipp") is None:
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Verdict]]:
     """All cases, played some at a time."""
-    stage = Stage(CASES, tmp_path_factory.mktemp("sipp"))
+    stage = Stage(CASES, tmp_path_factory.mktemp("sipp"), FLOOR_CASES)
     with stage, ThreadPoolExecutor(AT_ONCE) as pool:
-        played = list(pool.map(stage.play, CASES))
-    yield {verdict.case.name: verdict for verdict in played}
+        played = list(pool.map(stage.play, EVERYTHING))
+    yield {verdict.name: verdict for verdict in played}
     assert stage.server.faults() == []
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_scenario(case: Case, verdicts: dict[str, Verdict]) -> None:
+@pytest.mark.parametrize("case", EVERYTHING, ids=[case.name for case in EVERYTHING])
+def test_scenario(case: Case | FloorCase, verdicts: dict[str, Verdict]) -> None:
     verdict = verdicts[case.name]
     if verdict.skipped:
         print(f"skipped: {verdict.skipped}")
