@@ -301,7 +301,12 @@ class Call:
         if leg.early_body and len(self.offers) == 1 and self.description:
             # early media (183): one agent rings, so nobody else's sound can get between
             self.media.answer(self.id, AGENT, CALLER, leg.early_body)
-        elif not self.rung:
+        else:
+            self.let_ring(at)
+
+    def let_ring(self, at: int) -> None:
+        """The caller hears it ring (180), from now on."""
+        if not self.rung:
             self.rung = True
             self.summary.rang_at = at
             self.caller.talking_to.ring(at / 1e9)

@@ -127,7 +127,7 @@ class CallController:
             case AnswerRefused():
                 call.step(Input.ANSWER_REFUSED, at, (event.agent_id, "answered_elsewhere"))
             case CallerQueued() | PositionChanged():
-                waiting.queued(call, event.position, event.expected_wait_seconds)
+                waiting.queued(call, event.position, event.expected_wait_seconds, at)
             case NobodyFound():
                 if call.summary.accepted_at:
                     # who has been answered cannot be told a status any more

@@ -55,11 +55,13 @@ def hear_on(call: "Call", at: int, tag: object) -> None:
         _say(call, [])
 
 
-def queued(call: "Call", position: int, expected_seconds: int) -> None:
-    """The floor says where the caller stands."""
+def queued(call: "Call", position: int, expected_seconds: int, at: int) -> None:
+    """The floor says where the caller stands. Who has no room for that hears it ring, though no phone does yet."""
     if call.room is not None:
         call.room.position = position
         call.room.expected_seconds = expected_seconds
+    else:
+        call.let_ring(at)
 
 
 def tick(call: "Call", at: int) -> None:

@@ -143,6 +143,21 @@ def test_a_phone_that_knows_no_codec_of_the_callers_loses_the_call_and_not_the_c
         assert (agent.state.name, agent.calls) == ("WAITING", 0)
 
 
+def test_who_is_not_answered_hears_it_ring_while_all_agents_talk() -> None:
+    desk = Desk(change=queue(Waiting()))
+    for hop in (ANNA, BEN):
+        offered = only(desk.receive(invite(), CARRIER), "INVITE", hop)
+        assert isinstance(offered, Request)
+        desk.receive(answer(offered, 200, SDP, hop=hop), hop)
+    assert names(desk.receive(invite(), CARRIER), CARRIER) == [100, 180]
+    out = desk.receive(from_phone(offered, "BYE", 1, hop=BEN), BEN)
+    third = only(out, "INVITE", BEN)
+    assert isinstance(third, Request)
+    # it rings already
+    assert names(desk.receive(answer(third, 180, hop=BEN), BEN)) == []
+    assert 200 in names(desk.receive(answer(third, 200, SDP, hop=BEN), BEN), CARRIER)
+
+
 def test_a_caller_who_hangs_up_while_waiting_pays_nothing() -> None:
     desk = Desk(change=queue())
     request, accepted, out = begin(desk)
