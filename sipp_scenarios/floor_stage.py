@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from string import Template
 
@@ -29,8 +30,7 @@ _AGENT = Template("""
 [[agents]]
 id = "$id"
 name = "Agent"
-endpoints = [{ contact = "sip:$id@127.0.0.10:$port" }]
-$more
+$lines
 """)
 
 _CASE = Template("""
@@ -60,6 +60,8 @@ class FloorStage:
         self.out = free_port(CARRIER)
         self.business = "".join(self._business(case) for case in cases)
         self._carrier: subprocess.Popen[bytes] | None = None
+        # where the kernel does not give ports away by itself: it would give those of phones not started yet
+        self._media_ports = count(random.randrange(10_000, 15_000, 4), 4)
 
     def _business(self, case: FloorCase) -> str:
         index = self._index[case.name]
@@ -70,14 +72,21 @@ class FloorStage:
         }  # fmt: skip
         text = ""
         for name, port in zip(_NAMES, self._ports[case.name], strict=True):
-            text += _AGENT.substitute(id=names[name], port=port, more=case.more.get(name, ""))
-        members = ", ".join(f'"{names[name]}"' for name, _ in zip(_NAMES, case.phones, strict=False))
+            words[f"{name}_port"] = str(port)
+            lines = case.more.get(name, "")
+            if "endpoints" not in lines:
+                lines += f'\nendpoints = [{{ contact = "sip:{name}@{AGENTS}:{port}" }}]'
+            text += _AGENT.substitute(id=names[name], lines=lines)
+        members = ", ".join(f'"{names[name]}"' for name in _NAMES[: max(1, len(case.phones))])
         text += _CASE.substitute(words, members=members, group=case.group)
         for contract, rules in (("own", case.rules), ("second", case.second_rules)):
             if rules:
                 text += _CONTRACT.replace("$id", f"{contract}-{index}").replace("$number", self.number(case, contract))
                 text += rules
         return Template(text).substitute(words)
+
+    def _media(self) -> list[str]:
+        return ["-mp", str(next(self._media_ports))]
 
     def number(self, case: FloorCase, contract: str = "own") -> str:
         """The target number of a case's contract."""
@@ -88,7 +97,7 @@ class FloorStage:
         folder.mkdir()
         self._folder = folder
         text = (HERE / "uas-other-number.xml").read_text(encoding="utf-8")
-        self._carrier = start(folder, "carrier", text, CARRIER, self.out, "-mp", str(free_port(CARRIER)), calls=10_000)
+        self._carrier = start(folder, "carrier", text, CARRIER, self.out, *self._media(), calls=10_000)
         wait_bound(CARRIER, self.out)
 
     def end(self) -> None:
@@ -106,7 +115,7 @@ class FloorStage:
         phones = {}
         for name, scenario, port in zip(_NAMES, case.phones, self._ports[case.name], strict=False):
             text = _filled(scenario, case.fill)
-            options = ["-mp", str(free_port(AGENTS)), *(["-rtp_echo"] if case.whispered else [])]
+            options = [*self._media(), *(["-rtp_echo"] if case.whispered else [])]
             phones[name] = start(folder, name, text, AGENTS, port, *options, calls=100)
             wait_bound(AGENTS, port)
         callers = []
@@ -132,11 +141,10 @@ class FloorStage:
     ) -> "subprocess.Popen[bytes]":
         host, port = server.address("udp")
         text = _filled(caller.scenario, {**caller.fill, "+4940123456": _number_of(at)})
-        media = free_port(CARRIER)
         if caller.keys:
             threading.Thread(target=_speak, args=(folder, f"caller{at}", caller.keys), daemon=True).start()
         return start(
-            folder, f"caller{at}", text, CARRIER, free_port(CARRIER), f"{host}:{port}", "-mp", str(media),
+            folder, f"caller{at}", text, CARRIER, free_port(CARRIER), f"{host}:{port}", *self._media(),
             "-s", self.number(case, caller.contract), *(["-rtp_echo"] if caller.heard else []),
         )  # fmt: skip
 
