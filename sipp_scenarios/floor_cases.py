@@ -39,6 +39,7 @@ class Caller:
     heard: int = 0
     keys: tuple[tuple[float, str], ...] = ()
     contract: str = "own"
+    headers: str = ""
     fill: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -48,7 +49,7 @@ class FloorCase:
     ``rings`` how often that must be. ``more`` are further lines of agents, by name; ``group`` those of the group.
     ``second_rules`` are those of a second contract. ``whispered`` are packets that the agent's phone must hear before
     anybody talks. ``over_trunk`` says that another number is called, with these headers. ``message`` is a mailbox in
-    which a message must lie."""
+    which a message must lie. ``codes`` are dialled by agents before anybody calls."""
 
     name: str
     callers: tuple[Caller, ...]
@@ -61,6 +62,7 @@ class FloorCase:
     whispered: int = 0
     over_trunk: Mapping[str, str] = field(default_factory=dict)
     message: str = ""
+    codes: tuple[tuple[str, str], ...] = ()
     fill: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -131,9 +133,23 @@ greeting = "Kanzlei Berger, wir haben geschlossen!"
 _DIVERTED = {
     "From": "<sip:+49401234560@service.example>",
     "Diversion": "<sip:$number@service.example>;reason=unconditional;counter=1",
+    "History-Info": "<sip:$number@service.example>;index=1,<sip:$out@service.example;cause=302>;index=1.1;mp=1",
     "P-Asserted-Identity": "<sip:$number@service.example>",
+    "Privacy": "",
 }
-_DIVERSION = "      Diversion: <sip:+4930555@carrier.example>;reason=user-busy;counter=1\n"
+#: The same of a caller who hides his number, and whom a busy line has forwarded to us.
+_DIVERTED_AGAIN = {
+    "From": "<sip:anonymous@anonymous.invalid>",
+    "Diversion": "<sip:$number@service.example>;reason=unconditional;counter=1",
+    "History-Info": "<sip:+4930555@service.example>;index=1,<sip:$number@service.example;cause=486>;index=1.1;mp=1,"
+    "<sip:$out@service.example;cause=302>;index=1.1.1;mp=1.1",
+    "P-Asserted-Identity": "<sip:$number@service.example>",
+    "Privacy": "id",
+}
+_AT_TWO_PHONES = """endpoints = [
+    { contact = "sip:first@127.0.0.10:$first_port" }, { username = "$first", password = "secret" },
+]"""
+_DIVERSION = "Diversion: <sip:+4930555@carrier.example>;reason=user-busy;counter=1"
 #: Who talks into the second increment.
 _LONG = stays("first", 3.0, talked=2.1, units=2)
 _CANCELLED = ("abandoned", "caller_cancelled")
@@ -183,6 +199,24 @@ FLOOR_CASES = (
     FloorCase("longest idle first",
               (talks("first"), *(talks(name, after=0.8) for name in ("second", "third", "first"))),
               queue(_LONGEST_IDLE, "", _RING_THROUGH), ("uas-basic",) * 3, (2, 1, 1)),
+    FloorCase("fewest calls first",
+              (talks("first"), talks("second", 1.6, after=0.8), talks("first", after=0.3), talks("second", after=1.8)),
+              queue('{ group = "$all", strategy = "fewest_calls", patience_seconds = 20 }', "", _RING_THROUGH),
+              ("uas-basic", "uas-basic"), (2, 2)),
+    FloorCase("least talk time first",
+              (talks("first", 1.6), talks("second", after=1.6), talks("second", after=0.8)),
+              queue('{ group = "$all", strategy = "least_talk_time", patience_seconds = 20 }', "", _RING_THROUGH),
+              ("uas-basic", "uas-basic"), (1, 2)),
+    FloorCase("in order, the first again", (talks("first"), talks("first", after=0.8)),
+              queue(_IN_ORDER, "", _RING_THROUGH), ("uas-basic", "uas-basic"), (2, 0)),
+    FloorCase("agent on break by code is passed over", (stays("second", 1.0),), queue(_IN_ORDER),
+              ("uas-basic", "uas-basic"), (0, 1), {"first": _AT_TWO_PHONES}, codes=(("first", "*51"),)),
+    FloorCase("agent back from break by code", (stays("first", 1.0),), queue(_IN_ORDER),
+              ("uas-basic", "uas-basic"), (1, 0), {"first": _AT_TWO_PHONES},
+              codes=(("first", "*51"), ("first", "*50"))),
+    FloorCase("everybody has logged out by code, overflow at once", (hung_up_on("announcement"),),
+              queue(_FIRST, 'overflow = { announcement = "closed" }'), rings=(0,), more={"first": _AT_TWO_PHONES},
+              codes=(("first", "*52"),)),
     # -- waiting -----------------------------------------------------------------------------------------
     FloorCase("caller is answered at once, waits, and gets the agent who comes free",
               (stays("first", 1.8), stays("first", 2.5, after=0.5, waited=1.0, heard=20)), queue(_FIRST), rings=(2,)),
@@ -203,10 +237,13 @@ FLOOR_CASES = (
                stays("first", 2.2, after=0.3, waited=0.8)),
               queue(_FIRST, 'vip_callers = [{ number = "+49401234562", priority = 5 }]'), rings=(3,)),
     FloorCase("greeting of the hour for an agent whose caller waited",
-              (stays("first", 1.0, fill={"      @HEADERS@\n": _DIVERSION} | _pause(1.0)),),
+              (stays("first", 1.0, headers=_DIVERSION),),
               queue(_FIRST, 'opening_hours = ["2000-01-01 08:00-08:01"]') + _CLOSED, ("uas-checks-presentation",),
               fill={"@LINE@": "4930555", "@KIND@": "busy", '"kanzlei-berger"': '"own-"',
                     "guten Tag!": "wir haben geschlossen!"}),
+    FloorCase("caller's phone holds and resumes while it waits",
+              (Caller("uac-hold", ABANDONED, accepted=True),), queue(_FIRST),
+              ("uas-rings-until-cancelled",)),
     # -- whisper -----------------------------------------------------------------------------------------
     FloorCase("agent hears the whisper before the caller is there", (talks("first", waited=1.1),),
               queue(_FIRST, 'whisper = "whisper"', _RING_THROUGH), whispered=40),
@@ -220,7 +257,11 @@ FLOOR_CASES = (
     FloorCase("patience at an end, another number", (left("other_number", 2.2, waited=2.0),),
               queue(_FIRST_FOR_A_SECOND, 'overflow = { dial = "$out" }'), ("uas-busy",), over_trunk=_DIVERTED),
     FloorCase("another number is busy", (hung_up_on("other_number_failed", waited=1.0),),
-              queue(_FIRST_FOR_A_SECOND, 'overflow = { dial = "$busy" }'), ("uas-busy",), over_trunk=_DIVERTED),
+              queue(_FIRST_FOR_A_SECOND, 'overflow = { dial = "$busy" }'), ("uas-busy",),
+              over_trunk=_DIVERTED | {"History-Info": _DIVERTED["History-Info"].replace("$out", "$busy")}),
+    FloorCase("forwarded caller without a number goes to another one",
+              (left("other_number", 0.8, headers=f"{_DIVERSION}\nPrivacy: id"),),
+              queue(_FIRST, 'overflow = { dial = "$out" }'), (), (), _ABSENT, over_trunk=_DIVERTED_AGAIN),
     FloorCase("patience at an end, announcement", (hung_up_on("announcement", waited=1.0, heard=10),),
               queue(_FIRST_FOR_A_SECOND, 'overflow = { announcement = "closed" }', _RING_THROUGH), ("uas-busy",)),
     FloorCase("patience at an end, status", (refused(486, waited=1.0),),
@@ -242,6 +283,9 @@ FLOOR_CASES = (
     FloorCase("key for voicemail", (left("voicemail", 3.0, waited=2.9, keys=((0.5, "1"),)),),
               queue(_FIRST, "", _AT_ONCE + 'exits = { 1 = { voicemail = "box-$index" } }'),
               ("uas-rings-until-cancelled",), message="box"),
+    FloorCase("after hours, voicemail", (hung_up_on("voicemail", keys=((2.5, "#"),), waited=2.4),),
+              queue(_FIRST, 'opening_hours = ["2000-01-01 08:00-08:01"]') + _CLOSED
+              + 'plan = []\noverflow = { voicemail = "box-$index" }\n', rings=(0,), message="box"),
     FloorCase("key ends the message", (hung_up_on("voicemail", keys=((0.5, "1"), (2.5, "#")), waited=2.4),),
               queue(_FIRST, "", _AT_ONCE + 'exits = { 1 = { voicemail = "box-$index" } }'),
               ("uas-rings-until-cancelled",), message="box"),

@@ -8,7 +8,7 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from string import Template
@@ -20,6 +20,8 @@ from tests.interop.server import Server, free_port, free_ports
 
 AGENTS = "127.0.0.10"
 CARRIER = "127.0.0.2"
+#: Where agents dial codes; not the carrier's address, which needs no password.
+DESKS = "127.0.0.7"
 #: Who answers other numbers, on the carrier's side; those that begin so are busy.
 OTHER_NUMBERS, BUSY_NUMBERS = "+4930320", "+4930330"
 _NAMES = ("first", "second", "third")
@@ -64,26 +66,30 @@ class FloorStage:
         self._media_ports = count(random.randrange(10_000, 15_000, 4), 4)
 
     def _business(self, case: FloorCase) -> str:
-        index = self._index[case.name]
-        names = {name: f"{name}-{index}" for name in _NAMES}
-        words = names | {
-            "all": f"all-{index}", "skill": f"skill-{index}", "index": str(index),
-            "out": f"{OTHER_NUMBERS}{index:04d}", "busy": f"{BUSY_NUMBERS}{index:04d}",
-        }  # fmt: skip
+        words = self._words(case)
         text = ""
         for name, port in zip(_NAMES, self._ports[case.name], strict=True):
-            words[f"{name}_port"] = str(port)
             lines = case.more.get(name, "")
             if "endpoints" not in lines:
                 lines += f'\nendpoints = [{{ contact = "sip:{name}@{AGENTS}:{port}" }}]'
-            text += _AGENT.substitute(id=names[name], lines=lines)
-        members = ", ".join(f'"{names[name]}"' for name in _NAMES[: max(1, len(case.phones))])
+            text += _AGENT.substitute(id=words[name], lines=lines)
+        members = ", ".join(f'"{words[name]}"' for name in _NAMES[: max(1, len(case.phones))])
         text += _CASE.substitute(words, members=members, group=case.group)
         for contract, rules in (("own", case.rules), ("second", case.second_rules)):
             if rules:
-                text += _CONTRACT.replace("$id", f"{contract}-{index}").replace("$number", self.number(case, contract))
+                text += _CONTRACT.replace("$id", f"{contract}-$index").replace("$number", self.number(case, contract))
                 text += rules
         return Template(text).substitute(words)
+
+    def _words(self, case: FloorCase) -> dict[str, str]:
+        """What stands for $words in a case."""
+        index = self._index[case.name]
+        return {
+            **{name: f"{name}-{index}" for name in _NAMES},
+            **{f"{name}_port": str(port) for name, port in zip(_NAMES, self._ports[case.name], strict=True)},
+            "all": f"all-{index}", "skill": f"skill-{index}", "index": str(index), "number": self.number(case),
+            "out": f"{OTHER_NUMBERS}{index:04d}", "busy": f"{BUSY_NUMBERS}{index:04d}",
+        }  # fmt: skip
 
     def _media(self) -> list[str]:
         return ["-mp", str(next(self._media_ports))]
@@ -118,6 +124,7 @@ class FloorStage:
             options = [*self._media(), *(["-rtp_echo"] if case.whispered else [])]
             phones[name] = start(folder, name, text, AGENTS, port, *options, calls=100)
             wait_bound(AGENTS, port)
+        faults = [fault for name, code in case.codes for fault in self._dial(case, name, code, server, folder)]
         callers = []
         for at, caller in enumerate(case.callers):
             if at:
@@ -125,7 +132,7 @@ class FloorStage:
                 time.sleep(caller.after)
             callers.append(self._call(case, caller, at, server, folder))
         codes = [ended(process) for process in callers]
-        faults = [f"caller {at}: SIPp ended with {code}" for at, code in enumerate(codes) if code]
+        faults += [f"caller {at}: SIPp ended with {code}" for at, code in enumerate(codes) if code]
         for name, phone in phones.items():
             # what it plays is played to the end
             phone.send_signal(signal.SIGUSR1)
@@ -136,11 +143,23 @@ class FloorStage:
             faults.append(f"see {folder}")
         return Verdict(case.name, faults, time.monotonic() - began)
 
+    def _dial(self, case: FloorCase, name: str, code: str, server: Server, folder: Path) -> list[str]:
+        """An agent dials a code, which must be taken."""
+        host, port = server.address("udp")
+        phone = start(
+            folder, f"code{code[1:]}", _filled("uac-code", {}), DESKS, free_port(DESKS), f"{host}:{port}",
+            *self._media(), "-s", code, "-au", self._words(case)[name], "-ap", "secret",
+            "-auth_uri", f"{code}@{host}:{port}",
+        )  # fmt: skip
+        return [f"{code}: SIPp ended with {phone.returncode}"] if ended(phone) else []
+
     def _call(
         self, case: FloorCase, caller: Caller, at: int, server: Server, folder: Path
     ) -> "subprocess.Popen[bytes]":
         host, port = server.address("udp")
-        text = _filled(caller.scenario, {**caller.fill, "+4940123456": _number_of(at)})
+        headers = "\n      ".join(caller.headers.splitlines())
+        words = {**caller.fill, "+4940123456": _number_of(at), "@HEADERS@": headers}
+        text = _filled(caller.scenario, words)
         if caller.keys:
             threading.Thread(target=_speak, args=(folder, f"caller{at}", caller.keys), daemon=True).start()
         return start(
@@ -167,7 +186,7 @@ class FloorStage:
             time.sleep(0.1)
         faults = []
         for at, caller in enumerate(case.callers):
-            of_caller = records.get(_number_of(at), [])
+            of_caller = records.get("" if "Privacy: id" in caller.headers else _number_of(at), [])
             if len(of_caller) == 1:
                 faults += [f"caller {at}: {fault}" for fault in _judge_record(case, caller, of_caller[0], server)]
             else:
@@ -186,15 +205,12 @@ class FloorStage:
         return faults
 
     def _judge_other(self, case: FloorCase) -> list[str]:
-        index = f"{self._index[case.name]:04d}"
-        invites = [
-            invite
-            for invite in received(self._folder, "carrier", "INVITE ")
-            if invite.startswith((f"INVITE sip:{OTHER_NUMBERS}{index}@", f"INVITE sip:{BUSY_NUMBERS}{index}@"))
-        ]
+        words = self._words(case)
+        dialled = tuple(f"INVITE sip:{words[name]}@" for name in ("out", "busy"))
+        invites = [item for item in received(self._folder, "carrier", "INVITE ") if item.startswith(dialled)]
         if len(invites) != 1:
             return [f"another number was called {len(invites)} times"]
-        wanted = {name: value.replace("$number", self.number(case)) for name, value in case.over_trunk.items()}
+        wanted = {name: Template(value).substitute(words) for name, value in case.over_trunk.items()}
         return [
             f"{name}: {header(invites[0], name)!r} to the carrier, not {value!r}"
             for name, value in wanted.items()
@@ -235,12 +251,14 @@ def _number_of(at: int) -> str:
     return f"+4940123456{at}"
 
 
-def _filled(scenario: str, fill: "dict[str, str] | object") -> str:
+def _filled(scenario: str, fill: Mapping[str, str]) -> str:
     text = (HERE / f"{scenario}.xml").read_text(encoding="utf-8")
-    assert isinstance(fill, dict)
+    if not fill.get("@HEADERS@"):
+        # a line that has no words loses its place
+        text = text.replace("      @HEADERS@\n", "")
     for old, new in fill.items():
         text = text.replace(old, new)
-    return text.replace("      @HEADERS@\n", "")
+    return text
 
 
 def _until_told(folder: Path, name: str) -> None:
