@@ -15,7 +15,7 @@ from string import Template
 
 from accounting.records import CallRecord
 from sipp_scenarios.floor_cases import SLACK, Caller, FloorCase
-from sipp_scenarios.sipp import HERE, Verdict, billed, ended, header, received, start, wait_bound
+from sipp_scenarios.sipp import HERE, UNTIL_ON_RECORD, Verdict, billed, ended, header, received, start, wait_bound
 from tests.interop.server import Server, free_port, free_ports
 
 AGENTS = "127.0.0.10"
@@ -103,7 +103,7 @@ class FloorStage:
         folder.mkdir()
         self._folder = folder
         text = (HERE / "uas-other-number.xml").read_text(encoding="utf-8")
-        self._carrier = start(folder, "carrier", text, CARRIER, self.out, *self._media(), calls=10_000)
+        self._carrier = start(folder, "carrier", text, CARRIER, self.out, *self._media(), calls=10_000, patience=3600)
         wait_bound(CARRIER, self.out)
 
     def end(self) -> None:
@@ -178,7 +178,7 @@ class FloorStage:
         return found
 
     def _judge(self, case: FloorCase, server: Server, folder: Path) -> list[str]:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + UNTIL_ON_RECORD
         while True:
             records = self._records(case, server)
             if len(records) >= len(case.callers) or time.monotonic() > deadline:

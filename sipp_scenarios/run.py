@@ -36,7 +36,7 @@ from sipp_scenarios.cases import CASES, INCREMENT, NO_RECORD, Case  # noqa: E402
 from sipp_scenarios.floor_cases import FLOOR_CASES, FloorCase  # noqa: E402
 from sipp_scenarios.floor_stage import FloorStage  # noqa: E402
 from sipp_scenarios.sipp import HERE as SCENARIOS  # noqa: E402
-from sipp_scenarios.sipp import PATIENCE, Verdict, billed, ended, start, wait_bound  # noqa: E402
+from sipp_scenarios.sipp import PATIENCE, UNTIL_ON_RECORD, Verdict, billed, ended, start, wait_bound  # noqa: E402
 from tests.interop.server import Server, free_port, free_ports, has_ipv6  # noqa: E402
 
 AGENTS = "127.0.0.10"
@@ -231,7 +231,7 @@ class Stage:
         return phone
 
     def _judge_record(self, case: Case) -> list[str]:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + UNTIL_ON_RECORD
         while True:
             records = self.records(case)
             record = records[0] if records else None

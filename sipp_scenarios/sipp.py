@@ -15,8 +15,9 @@ from accounting.records import CallRecord
 from accounting.tariff import Tariff
 
 HERE = Path(__file__).resolve().parent
-#: How long a SIPp may take, seconds.
+#: How long a SIPp may take, seconds, and how long what came of it may take to be on record.
 PATIENCE = 40
+UNTIL_ON_RECORD = 15
 _BETWEEN = re.compile(r"^-{20,} .*$", re.MULTILINE)
 
 
@@ -31,14 +32,15 @@ class Verdict:
 
 
 def start(
-    folder: Path, name: str, text: str, host: str, port: int, *options: str, calls: int = 1
+    folder: Path, name: str, text: str, host: str, port: int, *options: str, calls: int = 1, patience: int = PATIENCE
 ) -> "subprocess.Popen[bytes]":
-    """Play a scenario, whose ``text`` this is; files that begin with ``name`` tell of it."""
+    """Play a scenario, whose ``text`` this is, for so many ``calls``; files that begin with ``name`` tell of it.
+    After ``patience`` seconds SIPp gives up."""
     path = folder / f"{name}.xml"
     path.write_text(text, encoding="utf-8")
     command = [
         "sipp", "-sf", str(path), "-i", host, "-p", str(port), "-m", str(calls),
-        "-nostdin", "-timeout", f"{PATIENCE}s", "-timeout_error",
+        "-nostdin", "-timeout", f"{patience}s", "-timeout_error",
         "-trace_msg", "-message_file", str(folder / f"{name}.messages"),
         "-trace_err", "-error_file", str(folder / f"{name}.errors"),
         # the relay speaks IPv4
