@@ -24,6 +24,7 @@ from b2bua.call.messages import Message, Messages
 from b2bua.call.phones import Phones
 from b2bua.call.presentation import Presentation
 from b2bua.config import Config
+from b2bua.console import Console
 from b2bua.exchange import Exchange
 from b2bua.line_watch import LineWatch
 from b2bua.metrics import Metrics, Sample
@@ -38,12 +39,16 @@ from b2bua.sip.ids import SystemIds
 from b2bua.sip.message import Request, Response
 from b2bua.sip.session_timer import SessionTimerPolicy
 from b2bua.sip.timers import TimerSettings
+from b2bua.status_keeper import StatusKeeper
 from b2bua.trunk import Trunk, Trunks
+from b2bua.web.api import make_api
 from b2bua.web.server import Status, WebServer, make_web_app
+from b2bua.web.token import make_token
 from media.relay.engine import RelayEngine
 from media.sounds import SoundLibrary
+from routing.agent_store import load_statuses
 from routing.directory import Directory
-from routing.floor import Floor
+from routing.floor import Floor, FloorRules
 from routing.line_store import load_forwardings
 from routing.lines import LineForwarding
 from routing.store import load_directory
@@ -97,6 +102,8 @@ class App:
         section = config.accounting
         self.notary = Notary(engine, load_signer(config.signing_key_path), section.forget_after_days, self.metrics)
         self.exchange = self._make_exchange()
+        self._statuses = StatusKeeper(engine)
+        self.console = Console(self.exchange, self._wall_anchor_ns, self._flush, self._statuses.keep)
         self.web: WebServer | None = None
         self._business: BusinessWatch | None = None
         self._lines: LineWatch | None = None
@@ -116,7 +123,7 @@ class App:
         by_transport: dict[str, str] = {}
         for listener in config.listeners:
             by_transport.setdefault(listener.transport, listener.name)
-        floor = Floor()
+        floor = Floor(FloorRules(**config.floor.model_dump(exclude={"after_crash_seconds"})))
         presentation = config.presentation
         controller = CallController(
             endpoint,
@@ -161,6 +168,7 @@ class App:
         with self._engine.begin() as connection:
             recovered = recover(connection)
             directory = load_directory(connection)
+            statuses = load_statuses(connection)
             forwardings, known_ns = load_forwardings(connection)
         if recovered:
             log.warning("calls_recovered", count=len(recovered))
@@ -175,12 +183,16 @@ class App:
         for forwarding in forwardings:
             self.exchange.admission.lines.forwardings.take(forwarding)
         self.exchange.use(directory, time.monotonic_ns())
+        crashed = [call.agent for call in recovered if call.agent]
+        self.console.restore(statuses, crashed, self.config.floor.after_crash_seconds)
+        self._statuses.start()
         self.metrics.sample(self.exchange.samples)
         self.metrics.sample(self._samples)
         web = self.config.web
         if web.host:
+            api = make_api(self.console, make_token(self.config.api_token_path))
             self.web = WebServer(
-                make_web_app(self.metrics.registry, self._health, self._line_phones), web.host, web.port
+                make_web_app(self.metrics.registry, self._health, self._line_phones, api), web.host, web.port
             )
             self.web.start()
         self._ready = True
@@ -373,6 +385,7 @@ class App:
             self._business.stop()
         if self._lines is not None:
             await asyncio.to_thread(self._lines.stop)
+        await asyncio.to_thread(self._statuses.stop)
         if self.web is not None:
             await self.web.close()
         await self.transports.close()

@@ -16,6 +16,7 @@ from routing.toml_lines import locate
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+Delay = Annotated[float, Field(ge=0, le=86400)]
 
 
 class _Section(BaseModel):
@@ -163,6 +164,29 @@ class DatevSection(_Section):
     tax_keys: dict[str, Annotated[str, Field(pattern=r"^[0-9]{1,4}$")]] = {}
 
 
+class FloorSection(_Section):
+    """How agents are offered calls. Seconds; 0 is not at all.
+
+    After an offer that failed an agent gets none for ``declined_delay``, ``busy_delay``, ``no_answer_delay`` or
+    ``unreachable_delay``; where callers wait it is two seconds at least. So many offers in a row that were not answered
+    (``missed_before_break``; ring-all does not count) send an agent on a break, until they say that they are there.
+    ``seconds_per_priority`` of waiting are worth one priority. ``position_seconds``: positions are not told more often.
+    ``handling_seconds``: how long a call is expected to take before any has been seen. Callers whose last agent got out
+    of reach are kept for ``unreachable_grace``. After a crash, agents who talked are offered nothing for
+    ``after_crash_seconds``: their phones may still show the call."""
+
+    declined_delay: Delay = 10.0
+    busy_delay: Delay = 30.0
+    no_answer_delay: Delay = 10.0
+    unreachable_delay: Delay = 5.0
+    missed_before_break: int = Field(default=3, ge=0, le=100)
+    seconds_per_priority: Delay = 60.0
+    position_seconds: Delay = 10.0
+    handling_seconds: Delay = 180.0
+    unreachable_grace: Delay = 10.0
+    after_crash_seconds: Delay = 30.0
+
+
 class LoggingSection(_Section):
     """Logs go to standard error; telephone numbers are cut unless ``full_numbers`` is set."""
 
@@ -194,10 +218,13 @@ class VoicemailSection(_Section):
 
 
 class WebSection(_Section):
-    """Metrics at ``/metrics``, health at ``/health``; an empty host switches the web server off."""
+    """Metrics at ``/metrics``, health at ``/health``, the internal API below ``/api``; an empty host switches all of it
+    off. ``api_token`` is a file with the API's token; without a name it is ``b2bua-api.token``, or lies beside a SQLite
+    database under the like name. It is made when it is missing."""
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    api_token: str = ""
 
 
 class SipSection(_Section):
@@ -257,6 +284,7 @@ class Config(_Section):
     accounting: AccountingSection = AccountingSection()
     statements: StatementsSection = StatementsSection()
     datev: DatevSection = DatevSection()
+    floor: FloorSection = FloorSection()
     logging: LoggingSection = LoggingSection()
     limits: LimitsSection = LimitsSection()
     sounds: SoundsSection = SoundsSection()
@@ -274,6 +302,11 @@ class Config(_Section):
     def signing_key_path(self) -> Path:
         """Where the key is that signs checkpoints."""
         return self._beside_database(self.accounting.signing_key, "signing.pem")
+
+    @property
+    def api_token_path(self) -> Path:
+        """Where the token of the internal API is."""
+        return self._beside_database(self.web.api_token, "api.token")
 
     def _beside_database(self, named: str, ending: str) -> Path:
         url = self.database.url

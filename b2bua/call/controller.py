@@ -1,5 +1,6 @@
 """All calls: where they are born, how events find theirs, how they end."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
@@ -82,6 +83,9 @@ class CallController:
         self.presentation = presentation
         self.messages = messages
         self.metrics = metrics
+        #: who else wants to know, at once and without waiting
+        self.on_floor_event: Callable[[FloorEvent, int], None] | None = None
+        self.on_ended: Callable[[Call, int], None] | None = None
         self.probes = ForwardingProbes(endpoint, phones, presentation.domain)
         self.directory: Directory = Directory()
         self.calls: dict[str, Call] = {}
@@ -111,6 +115,8 @@ class CallController:
 
     def floor_event(self, event: FloorEvent, at: int) -> None:
         """What the floor has decided."""
+        if self.on_floor_event is not None:
+            self.on_floor_event(event, at)
         if isinstance(event, AgentEvent):
             self._agent_event(event)
             return
@@ -291,6 +297,8 @@ class CallController:
         """The call is over: record it and forget it."""
         del self.calls[call.id]
         summary = call.summary
+        if self.on_ended is not None:
+            self.on_ended(call, summary.ended_at)
         if summary.trunk is not None:
             summary.trunk.calls -= 1
         self.ledger.ended(call_ended(call, statistics))

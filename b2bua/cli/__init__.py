@@ -2,7 +2,20 @@
 
 import typer
 
-from b2bua.cli import business, figures, forwarding, invoices, journal, lines, money, phone, proof, reports, server
+from b2bua.cli import (
+    agents,
+    business,
+    figures,
+    forwarding,
+    invoices,
+    journal,
+    lines,
+    money,
+    phone,
+    proof,
+    reports,
+    server,
+)
 
 app = typer.Typer(
     help="The exchange of a telephone answering service: takes forwarded calls from a carrier's trunk, rings the "
@@ -18,6 +31,8 @@ app.command("import")(business.import_file)
 app.command("export")(business.export_file)
 app.command("forwarding")(forwarding.forwarding)
 app.command("lines")(lines.show_lines)
+app.command("agents")(agents.agents)
+app.command("queue")(agents.queue)
 app.command("calls")(money.list_calls)
 app.command("statement")(money.make_statement)
 app.command("invoice-run")(invoices.run_invoices)

@@ -1,10 +1,10 @@
 """For the back office: what a customer dials to forward a line to us, and which lines do."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from accounting.records import CallRecord
 from accounting.store import stream_calls
+from b2bua.cli.server_api import ask
 from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, configuration, database, give_up
 from b2bua.config import Config
 from routing.contract import Contract
@@ -108,13 +109,24 @@ def forwarding(
     dialled: Annotated[
         str, typer.Option(help="Say what this code does, as the customer has dialled it: '*21*0302000100#'.")
     ] = "",
+    test: Annotated[
+        str, typer.Option(help="Call this line of the customer's, and say whether the call comes back to us.")
+    ] = "",
+    seconds: Annotated[int, typer.Option(min=5, max=180, help="How long to wait for that.")] = 60,
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Print what a customer dials to forward a line to the contract, and the lines seen forwarding.
 
-    With --dialled: exit code 1 if the code does not forward to this contract.
+    With --dialled: exit code 1 if the code does not forward to this contract. With --test the running server calls the
+    line over its trunk: exit code 1 if the call does not come back. Nobody's phone rings here, and nothing is billed.
     """
     loaded = configuration(config)
+    if test:
+        typer.echo(f"calling {test} ...", err=True)
+        wanted = {"contract": contract, "line": test, "seconds": seconds}
+        result = ask(loaded, "/forwarding-tests", wanted, patience=seconds + 10.0)
+        typer.echo(_probed(result, test))
+        raise typer.Exit(0 if result["outcome"] == "came_back" else 1)
     engine = database(loaded)
     with engine.connect() as connection:
         directory = load_directory(connection)
@@ -141,6 +153,23 @@ def forwarding(
     page = template.render(contract=chosen, targets=targets, lines=lines, words=words_of)
     html.write_text(page, encoding="utf-8")
     typer.echo(f"wrote {html}")
+
+
+def _probed(result: Mapping[str, Any], line: str) -> str:
+    after = f"after {result['seconds']:.1f} s"
+    rang = f", having rung for {result['rang_seconds']:.0f} s" if result["rang_seconds"] else ""
+    match result["outcome"]:
+        case "came_back":
+            kind = _ENGLISH.get(result["kind"], "at once or when busy: the carrier does not say which")
+            return f"{line} is forwarded to us ({kind}): the call came back {after}{rang}"
+        case "answered":
+            return f"{line} is not forwarded: somebody answered {after}{rang}"
+        case "refused":
+            return f"{line} is not forwarded: refused with {result['status']} {after}{rang}"
+        case "rang":
+            return f"{line} is not forwarded, or later than that: it rang for {result['rang_seconds']:.0f} s"
+        case _:
+            return f"nothing was heard of {line} for {result['seconds']:.0f} s: does the trunk take calls from us?"
 
 
 def _targets(contract: Contract, now: datetime, words: dict[str, str]) -> Iterator[_Target]:

@@ -17,6 +17,7 @@ from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, configuration, databas
 from b2bua.config import Config, ConfigError, load_config
 from b2bua.database import unreachable
 from b2bua.logs import configure_logging
+from b2bua.web.token import TokenError
 from media.sounds import SoundLibrary
 from routing.business import Business, BusinessError, Fault, read_business
 from routing.toml_lines import TomlLines
@@ -41,6 +42,8 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
         give_up(f"{error} (accounting.signing_key in {config})")
     except OperationalError as error:
         give_up(f"{unreachable(engine, error)}")
+    except TokenError as error:
+        give_up(error)
     except OSError as error:
         give_up(f"cannot listen: {error}. Is the address this machine's, and the port free?")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 #: "degraded": calls go on, but somebody should look; "failing": no new calls.
@@ -19,7 +19,12 @@ Status = Literal["ok", "degraded", "failing"]
 Health = Callable[[], tuple[Status, dict[str, object]]]
 
 
-def make_web_app(registry: CollectorRegistry, health: Health, lines: Callable[[], dict[str, int]] = dict) -> FastAPI:
+def make_web_app(
+    registry: CollectorRegistry,
+    health: Health,
+    lines: Callable[[], dict[str, int]] = dict,
+    api: APIRouter | None = None,
+) -> FastAPI:
     """The application; it reads the exchange's state on the loop's own thread, so nothing is locked.
 
     ``lines`` gives the phones of each line that has any, by user name.
@@ -45,6 +50,8 @@ def make_web_app(registry: CollectorRegistry, health: Health, lines: Callable[[]
             return {}
         return lines()
 
+    if api is not None:
+        app.include_router(api)
     return app
 
 

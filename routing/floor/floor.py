@@ -135,6 +135,13 @@ class Floor(Matching):
         self._pause(agent, max(self.rules.declined_delay, SHORTEST_DELAY_IN_QUEUE), now)
         self._settle(now)
 
+    def agent_paused(self, agent_id: str, seconds: float, now: float) -> None:
+        """The agent is offered nothing for so long, whatever else."""
+        agent = self._agent(agent_id, now)
+        if seconds > 0:
+            self._pause(agent, seconds, now)
+            self._settle(now)
+
     def agent_engaged(self, agent_id: str, call_id: str, now: float, wrap_up_seconds: int = 0) -> None:
         """The agent is in a call that the floor did not offer: handed on by another agent, or an outgoing one.
 
