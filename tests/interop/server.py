@@ -50,6 +50,12 @@ folder = "{folder}/sounds"
 [voicemail]
 folder = "{folder}/voicemail"
 
+[floor]
+declined_delay = 2.0
+busy_delay = 2.0
+no_answer_delay = 2.0
+missed_before_break = 2
+
 [sip]
 t1_ms = 100
 
@@ -69,7 +75,8 @@ port = 0
 class Server:
     """``b2bua run`` on ports the kernel chose, with a database of its own.
 
-    T1 is 100 ms: what gives up after 64*T1 takes 6.4 seconds.
+    T1 is 100 ms: what gives up after 64*T1 takes 6.4 seconds. Agents are left alone for 2 seconds after an offer that
+    failed, and sent on a break by the second in a row that they did not answer.
     Listeners: "udp" and "tcp" on 127.0.0.1, and "udp6" on ::1 where there is IPv6.
     """
 
