@@ -1,7 +1,8 @@
 """The floor and those who wait, as SIPp plays them: up to three agents, callers one after the other.
 
 ``rules`` are lines of a contract in the business file, with ``$first``, ``$second``, ``$third`` for agents, ``$all``
-for their group, ``$skill`` for a skill and ``$out`` for a number that is reached over the trunk.
+for their group, ``$others`` for that of all but the first, ``$skill`` for a skill and ``$out`` for a number that is
+reached over the trunk.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,8 @@ class Caller:
     seconds on record: until an agent took the call, or it ended, and from then on; there may be :data:`SLACK` more.
     ``units`` of the increment are billed. ``heard`` are packets of sound that reach him at least, for which his phone
     echoes them; ``keys`` are pressed these seconds after the answer by one who speaks all the time. ``accepted`` says
-    that we have answered him ourselves. ``agent`` is the name of who took the call; "any" if it does not matter.
+    that we have answered him ourselves, ``ringing`` that he has heard it ring: all do whom we have not answered, unless
+    it is said. ``agent`` is the name of who took the call; "any" if it does not matter.
     """
 
     scenario: str = "uac-basic"
@@ -36,6 +38,7 @@ class Caller:
     talked: float = 0.0
     units: int = 0
     accepted: bool = False
+    ringing: bool | None = None
     heard: int = 0
     keys: tuple[tuple[float, str], ...] = ()
     contract: str = "own"
@@ -272,6 +275,9 @@ FLOOR_CASES = (
     # -- overflow ----------------------------------------------------------------------------------------
     FloorCase("patience at an end, another agent", (_LONG, stays("second", 2.0, after=0.5, waited=1.0)),
               queue(f"{_FIRST_FOR_A_SECOND}, {_SECOND}"), ("uas-basic", "uas-basic"), (1, 1)),
+    FloorCase("patience at an end, another group", (stays("second", 2.0, waited=1.0),),
+              queue(_FIRST_FOR_A_SECOND + ', { group = "$others", patience_seconds = 20 }'),
+              ("uas-busy", "uas-basic"), (1, 1)),
     FloorCase("patience at an end, another number", (left("other_number", 2.2, waited=2.0),),
               queue(_FIRST_FOR_A_SECOND, 'overflow = { dial = "$out" }'), ("uas-busy",), over_trunk=_DIVERTED),
     FloorCase("another number is busy", (hung_up_on("other_number_failed", waited=1.0),),
@@ -280,12 +286,13 @@ FLOOR_CASES = (
     FloorCase("forwarded caller without a number goes to another one",
               (left("other_number", 0.8, headers=f"{_DIVERSION}\nPrivacy: id"),),
               queue(_FIRST, 'overflow = { dial = "$out" }'), (), (), _ABSENT, over_trunk=_DIVERTED_AGAIN),
-    FloorCase("patience at an end, announcement", (hung_up_on("announcement", waited=1.0, heard=10),),
+    FloorCase("patience at an end, announcement", (hung_up_on("announcement", waited=1.0, heard=10, ringing=True),),
               queue(_FIRST_FOR_A_SECOND, 'overflow = { announcement = "closed" }', _RING_THROUGH), ("uas-busy",)),
     FloorCase("patience at an end, status", (refused(486, waited=1.0),),
               queue(_FIRST_FOR_A_SECOND, "if_nobody = { status = 486 }", _RING_THROUGH), ("uas-busy",)),
     FloorCase("queue is full, status",
-              (talks("first", 2.8, units=2), talks("first", after=0.5, waited=1.0), refused(486, after=0.5)),
+              (talks("first", 2.8, units=2), talks("first", after=0.5, waited=1.0),
+               refused(486, after=0.5, ringing=False)),
               queue(_FIRST, "", _RING_THROUGH + "most_callers = 1\nif_full = { status = 486 }"), rings=(2,)),
     FloorCase("queue is full, next step",
               (_LONG, gives_up(1.2, after=0.3), stays("second", 0.9, after=0.3)),

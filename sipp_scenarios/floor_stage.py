@@ -41,6 +41,11 @@ id = "$all"
 name = "All"
 members = [$members]
 $group
+
+[[groups]]
+id = "$others"
+name = "Others"
+members = ["$second", "$third"]
 """)
 
 _CONTRACT = """
@@ -87,7 +92,8 @@ class FloorStage:
         return {
             **{name: f"{name}-{index}" for name in _NAMES},
             **{f"{name}_port": str(port) for name, port in zip(_NAMES, self._ports[case.name], strict=True)},
-            "all": f"all-{index}", "skill": f"skill-{index}", "index": str(index), "number": self.number(case),
+            "all": f"all-{index}", "others": f"others-{index}", "skill": f"skill-{index}",
+            "index": str(index), "number": self.number(case),
             "out": f"{OTHER_NUMBERS}{index:04d}", "busy": f"{BUSY_NUMBERS}{index:04d}",
         }  # fmt: skip
 
@@ -191,6 +197,9 @@ class FloorStage:
                 faults += [f"caller {at}: {fault}" for fault in _judge_record(case, caller, of_caller[0], server)]
             else:
                 faults.append(f"caller {at}: {len(of_caller)} calls on record")
+            rang = bool(received(folder, f"caller{at}", "SIP/2.0 180"))
+            if rang != (not caller.accepted if caller.ringing is None else caller.ringing):
+                faults.append(f"caller {at}: {'heard' if rang else 'did not hear'} it ring")
         for name, rings in zip(_NAMES, case.rings, strict=False):
             calls = {header(invite, "Call-ID") for invite in received(folder, name, "INVITE ")}
             if len(calls) != rings:
