@@ -72,7 +72,7 @@ def _change(config: Config, agent: str, on_break: str | None, available: bool, l
 def _agents_table(found: Iterable[dict[str, Any]]) -> Table:
     table = Table(title="Agents", title_justify="left")
     for name in ("agent", "name", "status", "since", "state", "phone"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=name in ("agent", "status"))
     for name in ("calls", "talked"):
         table.add_column(name, justify="right")
     for item in found:
