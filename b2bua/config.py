@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from routing.contract import PLACEHOLDERS
 from routing.toml_lines import locate
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -241,8 +242,8 @@ class SipSection(_Section):
 
 
 class PresentationSection(_Section):
-    """What the agent's phone shows. Placeholders: {customer} {contract} {greeting} {caller}
-    {target} {forwarded_from} {forwarding_kind} {colour}. A header that comes out empty is left away."""
+    """What the agent's phone shows. Placeholders: {customer} {contract} {greeting} {caller} {target} {forwarded_from}
+    {forwarding_kind} {colour} {call_id}. A header that comes out empty is left away."""
 
     display_name: str = "{customer}"
     headers: dict[str, str] = {
@@ -262,9 +263,7 @@ class PresentationSection(_Section):
 
     @model_validator(mode="after")
     def _known_placeholders(self) -> "PresentationSection":
-        known = dict.fromkeys(
-            ("customer", "contract", "greeting", "caller", "target", "forwarded_from", "forwarding_kind"), ""
-        )
+        known = dict.fromkeys(PLACEHOLDERS, "")
         for text in (self.display_name, *self.headers.values()):
             try:
                 text.format_map(known)

@@ -17,7 +17,9 @@ _NEXT_STEP = NextStep()
 Answering = Literal["ring_through", "answer_at_once"]
 
 #: What may stand in braces in a presentation's texts.
-PLACEHOLDERS = ("customer", "contract", "greeting", "caller", "target", "forwarded_from", "forwarding_kind", "colour")
+PLACEHOLDERS = (
+    "customer", "contract", "greeting", "caller", "target", "forwarded_from", "forwarding_kind", "colour", "call_id",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,7 @@ class CallController:
         assert invite is not None
         call = Call(self.endpoint.ids.call_id()[:16], session, contract, summary, self, self.media, floor or self.floor)
         self.calls[call.id] = call
+        summary.call_id = call.id
         session.trying(at / 1e9)
         log.debug("call_received", call_id=call.id, contract=contract.id, origin=summary.origin)
         call.begin(invite.body, at)

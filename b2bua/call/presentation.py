@@ -95,6 +95,7 @@ def _facts(contract: Contract, summary: CallSummary) -> dict[str, str]:
         "forwarded_from": forwarding.line if forwarding is not None else "",
         "forwarding_kind": forwarding.kind if forwarding is not None else "",
         "colour": contract.colour,
+        "call_id": summary.call_id,
     }
 
 

@@ -20,9 +20,9 @@ class CallSummary:
     """
 
     __slots__ = (
-        "accepted_at", "agent", "answered_at", "caller", "dialled", "diverted", "end_reason", "ended_at", "forwarding",
-        "left_for", "line", "origin", "rang_at", "relayed_at", "started_at", "status", "target_number", "trunk",
-        "without_contract",
+        "accepted_at", "agent", "answered_at", "call_id", "caller", "dialled", "diverted", "end_reason", "ended_at",
+        "forwarding", "left_for", "line", "origin", "rang_at", "relayed_at", "started_at", "status", "target_number",
+        "trunk", "without_contract",
     )  # fmt: skip
 
     def __init__(
@@ -35,6 +35,8 @@ class CallSummary:
         forwarding: Forwarding | None,
         started_at: int,
     ) -> None:
+        #: ours, not SIP's; empty until there is a call
+        self.call_id = ""
         self.origin = origin
         self.trunk = trunk
         self.dialled = dialled

@@ -1,6 +1,9 @@
 """The main job, message by message."""
 
+from dataclasses import replace
+
 from b2bua.sip.message import Request, Response
+from routing.contract import Presentation
 from tests.call.desk import (
     ANNA,
     BEN,
@@ -366,3 +369,10 @@ def test_a_dtmf_info_goes_through() -> None:
     assert isinstance(passed, Request)
     assert passed.body == info.body
     assert names(desk.receive(answer(passed, 200), ANNA), CARRIER) == [200]
+
+
+def test_the_agents_phone_is_told_where_the_console_has_the_call() -> None:
+    shown = Presentation(headers={"Call-Info": "<https://console.example/calls/{call_id}>;purpose=info"})
+    desk = Desk(change=lambda contract: replace(contract, presentation=shown))
+    offered = only(desk.receive(invite(), CARRIER), "INVITE", ANNA)
+    assert offered.get("Call-Info") == f"<https://console.example/calls/{desk.call_id}>;purpose=info"
