@@ -343,7 +343,7 @@ def test_whatever_is_written_is_read_again_as_it_was(business: Business) -> None
             'customer = "K"\npresentation.display_name = "{cust}"',
             "18: contracts[1].presentation.display_name: {cust} in '{cust}' is no placeholder; there are {customer} "
             "{contract} {greeting} {caller} {target} {forwarded_from} {forwarding_kind} "
-            "{colour}",
+            "{colour} {call_id}",
         ),
         (
             'customer = "Kanzlei"',
