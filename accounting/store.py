@@ -17,7 +17,7 @@ from accounting.content import instants_of, kind_of, read_item, subject_of, writ
 from accounting.derived import Derivation, call_record, insertion
 from accounting.journal import Declaration, Declared, Item
 from accounting.records import CallRecord
-from accounting.tables import calls, journal, journal_head, metadata, tariffs
+from accounting.tables import calls, declarations, journal, journal_head, metadata, tariffs
 from accounting.tariff import Tariff, tariff_content, tariffs_of, version_content
 
 # -- the database ----------------------------------------------------------------------------------------
@@ -154,13 +154,26 @@ def replace_tariffs(connection: Connection, new: Iterable[Tariff]) -> None:
         connection.execute(insert(tariffs), rows)
 
 
-def declare_tariffs(connection: Connection, new: Collection[Tariff], wall_ns: int) -> int:
-    """Make these the tariffs and write them into the journal, whole; the caller commits. Returns the position.
+def declare_tariffs(connection: Connection, new: Collection[Tariff], wall_ns: int) -> bool:
+    """Make these the tariffs and write them into the journal, whole; the caller commits.
 
-    So what a call cost can be verified from the journal alone.
+    So what a call cost can be verified from the journal alone. Returns whether they are others than the journal says:
+    what it says already is not written again.
     """
+    lock_chain(connection)
     replace_tariffs(connection, new)
-    return declare(connection, "tariffs", "", wall_ns, tariff_content(new))
+    content = tariff_content(new)
+    declared = connection.execute(
+        select(journal.c.content)
+        .join(declarations, declarations.c.position == journal.c.position)
+        .where(declarations.c.kind == "tariffs")
+        .order_by(declarations.c.position.desc())
+        .limit(1)
+    ).scalar()
+    if declared == canonical(content):
+        return False
+    declare(connection, "tariffs", "", wall_ns, content)
+    return True
 
 
 # -- reading ---------------------------------------------------------------------------------------------
