@@ -27,6 +27,7 @@ from b2bua.config import Config
 from b2bua.console import Console
 from b2bua.exchange import Exchange
 from b2bua.line_watch import LineWatch
+from b2bua.mailer import Mailer
 from b2bua.metrics import Metrics, Sample
 from b2bua.net.transports import ListenerSpec, Transports
 from b2bua.notary import Notary
@@ -101,6 +102,7 @@ class App:
         self.books = Bookkeeping(engine, config.spool_path, config.accounting, self.metrics, self._journal_full)
         section = config.accounting
         self.notary = Notary(engine, load_signer(config.signing_key_path), section.forget_after_days, self.metrics)
+        self._mailer: Mailer | None = None
         self.exchange = self._make_exchange()
         self._statuses = StatusKeeper(engine)
         self.console = Console(self.exchange, self._wall_anchor_ns, self._flush, self._statuses.keep)
@@ -154,11 +156,14 @@ class App:
         voicemail = self.config.voicemail
         if voicemail.folder is None:
             return None
-        return Messages(voicemail.folder, voicemail.most_seconds, self._message_left)
+        self._mailer = Mailer(voicemail.folder, self.config.mail, voicemail.keep_days, self.metrics)
+        return Messages(voicemail.folder, voicemail.most_seconds, self._message_left, voicemail.callback_mailbox)
 
     def _message_left(self, message: Message) -> None:
-        """A caller's message is there and whole."""
+        """A caller's message is there and whole, or the wish to be called back."""
         self.metrics.messages_left.inc()
+        if self._mailer is not None:
+            self._mailer.left(message)
 
     # -- start -------------------------------------------------------------------------------------------
 
@@ -203,6 +208,8 @@ class App:
         self._lines = LineWatch(self._engine, known_ns, self._forwardings_changed, TICK)
         self.exchange.admission.lines.forwardings.on_change = self._lines.write
         self._lines.start()
+        if self._mailer is not None:
+            self._mailer.start()
         # what is alive now lives to the end: the collector need not look at it again and again
         gc.collect()
         gc.freeze()
@@ -390,6 +397,8 @@ class App:
             await self.web.close()
         await self.transports.close()
         self.media.detach()
+        if self._mailer is not None and self._ready:
+            await asyncio.to_thread(self._mailer.stop)
         await asyncio.to_thread(self.books.close)
         if self._ready:
             await asyncio.to_thread(self.notary.close)

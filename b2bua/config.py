@@ -212,10 +212,46 @@ class SoundsSection(_Section):
 
 
 class VoicemailSection(_Section):
-    """Messages of callers whom no agent took: WAV files by mailbox in ``folder``; without it there is no voicemail."""
+    """Messages of callers whom no agent took: WAV files by mailbox in ``folder``; without it there is no voicemail.
+
+    Who asks to be called back is noted for ``callback_mailbox``. Messages and notes are deleted after ``keep_days``; 0:
+    never."""
 
     folder: Path | None = None
     most_seconds: float = Field(default=180.0, gt=0, le=3600)
+    callback_mailbox: str = Field(default="callbacks", min_length=1, max_length=64)
+    keep_days: int = Field(default=90, ge=0, le=36_500)
+
+
+class MailSection(_Section):
+    """Messages whose mailbox is an e-mail address are sent there. Without a ``host`` nothing is sent.
+
+    ``security`` is ``starttls``, ``tls`` or ``none``. The password stands in ``password_file`` alone. What no mail
+    server takes is tried again for ``give_up_days``."""
+
+    host: str = ""
+    port: Port = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = ""
+    password_file: Path | None = None
+    sender: str = Field(default="", pattern=r"^([^@\s<>]+@[^@\s<>]+)?$")
+    patience_seconds: Seconds = 30.0
+    give_up_days: int = Field(default=7, ge=1, le=365)
+
+    @property
+    def password(self) -> str:
+        """What the file holds. Raises ``OSError``."""
+        return "" if self.password_file is None else self.password_file.read_text(encoding="utf-8").strip()
+
+    @model_validator(mode="after")
+    def _can_send(self) -> "MailSection":
+        if self.host and not self.sender:
+            raise ValueError("mail needs a sender, such as voicemail@service.example")
+        if self.user and self.password_file is None:
+            raise ValueError("user needs a password_file")
+        if self.user and self.security == "none":
+            raise ValueError("a password is not sent over an open connection: set security to starttls or tls")
+        return self
 
 
 class WebSection(_Section):
@@ -288,6 +324,7 @@ class Config(_Section):
     limits: LimitsSection = LimitsSection()
     sounds: SoundsSection = SoundsSection()
     voicemail: VoicemailSection = VoicemailSection()
+    mail: MailSection = MailSection()
     web: WebSection = WebSection()
     sip: SipSection = SipSection()
     presentation: PresentationSection = PresentationSection()

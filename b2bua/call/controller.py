@@ -275,8 +275,10 @@ class CallController:
         self.media.record(call.id, CALLER, path, self.messages.most_seconds)
 
     def callback_wanted(self, call: Call) -> None:
-        """The caller wants to be called back: the call's record says so."""
+        """The caller wants to be called back: the call's record says so, and a note for whoever does it."""
         log.info("callback_wanted", call_id=call.id, contract=call.contract.id, caller=call.summary.caller.user)
+        if self.messages is not None and call.departure is not None:
+            self.messages.callback_wanted(call, self.ledger.wall_anchor_ns + call.departure.began)
 
     def connected(self, call: Call, at: int) -> None:
         """The connected interval opens: from here on the call is paid for."""

@@ -1,7 +1,7 @@
 """Voicemail: where a caller's message goes, and who is told that it is there."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One caller's message. ``left_at`` is UTC; ``caller`` is empty when anonymous."""
+    """One caller's message, or, of no ``seconds``, the wish to be called back, which has no sound at its ``path``.
+
+    ``left_at`` is UTC; ``caller`` is empty when anonymous.
+    """
 
     path: Path
     mailbox: str
@@ -22,29 +25,47 @@ class Message:
     caller: str
     forwarded_from: str
     left_at: datetime
+    language: str = "de"
     seconds: float = 0.0
 
 
 class Messages:
     """Names the files and remembers whose they are until the media engine has written them.
 
-    ``left(message)`` is called for each message that is there and whole.
+    ``left(message)`` is called for each message that is there and whole, and for each wish to be called back, which
+    is ``callback_mailbox``'s.
     """
 
-    def __init__(self, folder: Path, most_seconds: float, left: Callable[[Message], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        most_seconds: float,
+        left: Callable[[Message], None],
+        callback_mailbox: str = "callbacks",
+    ) -> None:
         self.most_seconds = most_seconds
         self._folder = folder
+        self._callback_mailbox = callback_mailbox
         self._left = left
         self._recording: dict[Path, Message] = {}
 
     def begin(self, call: "Call", mailbox: str, wall_ns: int) -> Path:
         """Where the message of this call goes."""
+        message = self._message(call, mailbox, wall_ns)
+        self._recording[message.path] = message
+        return message.path
+
+    def callback_wanted(self, call: "Call", wall_ns: int) -> None:
+        """The caller asks to be called back."""
+        self._left(self._message(call, self._callback_mailbox, wall_ns))
+
+    def _message(self, call: "Call", mailbox: str, wall_ns: int) -> Message:
         left_at = datetime.fromtimestamp(wall_ns / 1e9, UTC)
         summary = call.summary
         # a mailbox is the back office's text, and no path
         safe = "".join(sign if sign.isalnum() or sign in "@.-_" else "_" for sign in mailbox).lstrip(".") or "_"
         path = self._folder / safe / f"{left_at:%Y%m%d-%H%M%S}-{call.id}.wav"
-        self._recording[path] = Message(
+        return Message(
             path,
             mailbox,
             call.id,
@@ -53,17 +74,14 @@ class Messages:
             "" if summary.caller.anonymous else summary.caller.user,
             summary.forwarding.line if summary.forwarding is not None else "",
             left_at,
+            call.contract.language,
         )
-        return path
 
     def ended(self, path: Path, seconds: float) -> Message | None:
         """The recording is over; None if nothing was said, or it is not one of ours."""
         begun = self._recording.pop(path, None)
         if begun is None or not seconds:
             return None
-        message = Message(
-            begun.path, begun.mailbox, begun.call_id, begun.contract, begun.customer, begun.caller,
-            begun.forwarded_from, begun.left_at, seconds,
-        )  # fmt: skip
+        message = replace(begun, seconds=seconds)
         self._left(message)
         return message

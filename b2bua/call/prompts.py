@@ -70,13 +70,14 @@ def sounds_of(contract: Contract) -> Iterator[str]:
             yield from position(contract, 0, 60 * minutes)
     if waiting.answering == "answer_at_once":
         yield from nobody_available(contract)
-    yield from _on_the_way_out(contract, _ways_out(contract))
+    yield from _on_the_way_out(contract, ways_out(contract))
     for blocked in contract.conditions.blocked_callers:
         if blocked.announcement:
             yield blocked.announcement
 
 
-def _ways_out(contract: Contract) -> Iterator[Overflow | None]:
+def ways_out(contract: Contract) -> Iterator[Overflow | None]:
+    """Everywhere a caller of this contract may go whom no agent takes."""
     yield contract.overflow
     waiting = contract.waiting
     yield from (waiting.if_full, waiting.if_too_long, *waiting.exits.values())

@@ -10,6 +10,7 @@ from b2bua.cli import (
     invoices,
     journal,
     lines,
+    messages,
     money,
     phone,
     proof,
@@ -33,6 +34,7 @@ app.command("forwarding")(forwarding.forwarding)
 app.command("lines")(lines.show_lines)
 app.command("agents")(agents.agents)
 app.command("queue")(agents.queue)
+app.command("messages")(messages.messages)
 app.command("calls")(money.list_calls)
 app.command("statement")(money.make_statement)
 app.command("invoice-run")(invoices.run_invoices)

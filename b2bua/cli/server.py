@@ -13,6 +13,7 @@ from accounting.signing_key import KeyFileError
 from accounting.spool import SpoolError
 from b2bua import announcements
 from b2bua.app import App
+from b2bua.call.prompts import ways_out
 from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, configuration, database, give_up
 from b2bua.config import Config, ConfigError, load_config
 from b2bua.database import unreachable
@@ -20,6 +21,7 @@ from b2bua.logs import configure_logging
 from b2bua.web.token import TokenError
 from media.sounds import SoundLibrary
 from routing.business import Business, BusinessError, Fault, read_business
+from routing.plan import Callback, Voicemail
 from routing.toml_lines import TomlLines
 
 
@@ -78,6 +80,16 @@ def _missing_sounds(
         yield str(Fault(file, places[contract.id], f"contract {contract.id}: there is no sound {sound!r}: {hint}"))
 
 
+def _missing_voicemail(business: Business, file: str, text: str) -> Iterator[str]:
+    lines = TomlLines(text)
+    for index, contract in enumerate(business.contracts):
+        if any(isinstance(way, Voicemail | Callback) for way in ways_out(contract)):
+            hint = "callers would hear the announcement and leave nothing: set folder in [voicemail]"
+            yield str(
+                Fault(file, lines.locate(("contracts", index)), f"contract {contract.id} has voicemail, but {hint}")
+            )
+
+
 def check(
     config: ConfigOption = DEFAULT_CONFIG,
     contracts: Annotated[
@@ -91,11 +103,18 @@ def check(
     faults: list[str] = []
     domain = "b2bua.invalid"
     folder: Path | None = None
+    loaded: Config | None = None
     try:
         loaded = load_config(config)
         domain, folder = loaded.server.domain, loaded.sounds.folder
     except ConfigError as error:
         faults.extend(str(fault) for fault in error.faults)
+    voicemail = loaded is None or loaded.voicemail.folder is not None
+    if loaded is not None and loaded.mail.host:
+        try:
+            loaded.mail.password  # noqa: B018 - whether it can be read
+        except OSError as error:
+            faults.append(f"{config}: mail.password_file cannot be read: {error.strerror}")
     library = SoundLibrary()
     faults.extend(fault.text for fault in announcements.fill(library, folder))
     for path in contracts or ():
@@ -103,6 +122,8 @@ def check(
             text = path.read_text(encoding="utf-8")
             business = read_business(text, str(path), domain)
             faults.extend(_missing_sounds(library, folder, business, str(path), text))
+            if not voicemail:
+                faults.extend(_missing_voicemail(business, str(path), text))
         except BusinessError as error:
             faults.extend(str(fault) for fault in error.faults)
         except (OSError, UnicodeDecodeError) as error:

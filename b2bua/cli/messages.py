@@ -1,0 +1,71 @@
+"""For the back office: what callers have left, and what became of it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, configuration, give_up
+from b2bua.message_note import SECOND_NS, Note, read_note, write_note
+
+_ZONE = ZoneInfo("Europe/Berlin")
+_COLOURS = {"waiting": "yellow", "given_up": "red"}
+
+
+def messages(
+    mailbox: Annotated[str | None, typer.Argument(help="One mailbox; all if left out.")] = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Send again what was given up or waits; the server does it in a minute.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """List callers' messages and wishes to be called back: by whom, when, and whether they were sent by e-mail."""
+    folder = configuration(config).voicemail.folder
+    if folder is None:
+        give_up("there is no voicemail: set folder in [voicemail] of the configuration")
+    found = [(path, note) for path, note in _notes(folder) if mailbox in (None, note.mailbox)]
+    if retry:
+        found = [(path, _again(path, note)) for path, note in found]
+    if as_json:
+        typer.echo(
+            json.dumps([{**asdict(note), "path": str(path)} for path, note in found], ensure_ascii=False, indent=2)
+        )
+        return
+    table = Table(title=f"{len(found)} messages", title_justify="left")
+    for name in ("left", "mailbox", "customer", "caller", "length", "state", "file"):
+        table.add_column(name, no_wrap=name == "left")
+    for path, note in found:
+        state = note.state + (f" ({note.attempts}: {note.fault})" if note.fault else "")
+        table.add_row(
+            f"{datetime.fromtimestamp(note.left_ns // SECOND_NS, _ZONE):%d.%m. %H:%M:%S}", Text(note.mailbox),
+            Text(note.customer), Text(note.caller or "-"), f"{note.seconds:.0f} s" if note.wav else "call back",
+            Text(state, _COLOURS.get(note.state, "")), Text(str(path.with_suffix(".wav")) if note.wav else ""),
+        )  # fmt: skip
+    Console().print(table)
+
+
+def _notes(folder: Path) -> Iterator[tuple[Path, Note]]:
+    for path in sorted(folder.rglob("*.json"), key=lambda path: path.name):
+        try:
+            yield path, read_note(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            typer.echo(f"{path}: {error}", err=True)
+
+
+def _again(path: Path, note: Note) -> Note:
+    if note.state not in ("given_up", "waiting"):
+        return note
+    again = replace(note, state="waiting", next_ns=0)
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(write_note(again), encoding="utf-8")
+    unfinished.replace(path)
+    return again
