@@ -84,7 +84,8 @@ def _write(file: IO[bytes], entries: Iterable[Entry], wall_ns: int, personal: bo
     def line(name: str, fields: dict[str, Any]) -> None:
         file.write(canonical({name: fields}).encode() + b"\n")
 
-    line("header", {"format": FORMAT, "version": VERSION, "personal": personal, "wall_ns": wall_ns})
+    made = {"personal": personal, "wall_ns": wall_ns}
+    line("header", {"format": FORMAT, "version": VERSION, **made})
     position = signed = 0
     end = GENESIS
     for entry in entries:
@@ -94,7 +95,8 @@ def _write(file: IO[bytes], entries: Iterable[Entry], wall_ns: int, personal: bo
         else:
             position, end = entry.position, entry.hash
             line("record", asdict(entry if personal else replace(entry, personal="")))
-    line("end", {"position": position, "hash": end, "checkpoints": signed})
+    # the header once more: a bit of it that was changed is found too
+    line("end", {"position": position, "hash": end, "checkpoints": signed, **made})
     return position, signed
 
 
@@ -127,6 +129,7 @@ class _Reader:
         self._position = 0
         self._hash = GENESIS
         self._signed = 0
+        self._made: dict[str, Any] = {}
         self._ended = False
 
     def fault(self, reason: str) -> ArchiveError:
@@ -144,8 +147,9 @@ class _Reader:
         if (name == "header") != (self._line == 1):
             raise self.fault("the file must begin with its header, and have no other: is it an exported journal?")
         if name == "header":
-            if fields.get("format") != FORMAT or fields.get("version") != VERSION:
+            if fields.pop("format", None) != FORMAT or fields.pop("version", None) != VERSION:
                 raise self.fault(f"this is no {FORMAT} of version {VERSION}")
+            self._made = fields
             return None
         if name == "checkpoint":
             self._signed += 1
@@ -189,7 +193,9 @@ class _Reader:
     def _end(self, fields: dict[str, Any]) -> None:
         self._ended = True
         here = {"position": self._position, "hash": self._hash, "checkpoints": self._signed}
-        if fields != here:
+        if any(fields.get(name) != value for name, value in self._made.items()):
+            raise self.fault("the header is not the one that the file was written with")
+        if fields != {**here, **self._made}:
             raise self.fault(
                 f"the file should end with record {fields.get('position')} and {fields.get('checkpoints')} checkpoints"
             )

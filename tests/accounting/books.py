@@ -16,7 +16,16 @@ from accounting.journal import CallEnded
 from accounting.month import Month
 from accounting.rating import rate_month
 from accounting.recovery import recover
-from accounting.store import declare, declare_tariffs, lock_chain, read_calls, read_tariffs, write_batch
+from accounting.store import (
+    create_tables,
+    declare,
+    declare_tariffs,
+    lock_chain,
+    open_engine,
+    read_calls,
+    read_tariffs,
+    write_batch,
+)
 from accounting.tariff import Increment, Tariff, TariffVersion
 from tests.accounting.ledger import ANCHOR, HandLedger, call_ended
 
@@ -93,6 +102,23 @@ def write_books(engine: Engine, signer: Signer) -> dict[str, Any]:
     other.heartbeat(161.0)
     _batch(engine, hand, other)
     return {"content": content, "proof": proof}
+
+
+def small_export(folder: Path, signer: Signer) -> Path:
+    """An export with all that an export has, numbers too, and nothing twice: tariffs, one call, a checkpoint."""
+    engine = open_engine(f"sqlite:///{folder / 'small.db'}")
+    create_tables(engine)
+    hand = HandLedger("node-a", ANCHOR)
+    hand.connected(5.0, "plain", facts={"caller": "+4930111", "forwarded_from": ""})
+    hand.hung_up(65.2, "plain")
+    hand.ended(_call("plain", 5.0, 65.2))
+    with engine.begin() as connection:
+        declare_tariffs(connection, [STANDARD], ANCHOR)
+        write_batch(connection, hand.items)
+        checkpoint(connection, signer, ANCHOR + HOUR_NS, "hourly")
+    path = export(engine, folder / "small.jsonl")
+    engine.dispose()
+    return path
 
 
 def _call(call_id: str, answered: float, ended: float) -> CallEnded:

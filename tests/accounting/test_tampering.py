@@ -16,7 +16,7 @@ from accounting.chain import GENESIS, ChainedRecord, Disagreement, canonical, re
 from accounting.checkpoint import Checkpoint, PublicKeys, Signer, read_checkpoint
 from accounting.statement_file import statement_of
 from accounting.store import create_tables, open_engine
-from tests.accounting.books import export, new_signer, write_books
+from tests.accounting.books import export, new_signer, small_export, write_books
 
 
 class Exported:
@@ -61,6 +61,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 def with_new_end(lines: list[bytes]) -> list[bytes]:
     """As somebody who knows the format would end the file."""
     position, end, signed = 0, GENESIS, 0
+    made = {name: orjson.loads(lines[0])["header"][name] for name in ("personal", "wall_ns")}
     for line in lines[1:-1]:
         ((name, fields),) = orjson.loads(line).items()
         if name == "record":
@@ -68,8 +69,22 @@ def with_new_end(lines: list[bytes]) -> list[bytes]:
         signed += name == "checkpoint"
     return [
         *lines[:-1],
-        canonical({"end": {"position": position, "hash": end, "checkpoints": signed}}).encode() + b"\n",
+        canonical({"end": {"position": position, "hash": end, "checkpoints": signed, **made}}).encode() + b"\n",
     ]
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_every_octet_of_an_export(tmp_path: Path, part: int) -> None:
+    """All of them, one after the other, from the header to the last line's end; no sample."""
+    signer = new_signer()
+    keys = PublicKeys([signer.public_key])
+    path = small_export(tmp_path, signer)
+    whole = path.read_bytes()
+    audit(read_archive(path), keys)
+    for at in range(part, len(whole), 8):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at // 8 % 8]) + whole[at + 1 :])
+        with pytest.raises((Disagreement, ArchiveError)):
+            audit(read_archive(path), keys)
 
 
 @given(st.data())
