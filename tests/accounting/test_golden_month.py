@@ -159,6 +159,13 @@ def test_the_sums_are_those_of_the_page(bill: MonthBill) -> None:
     assert [line.call.call_id for line in bill.lines if line.call.corrected] == ["call-20"]
 
 
+def test_the_page_has_every_rule_at_work() -> None:
+    happened = " ".join(row.happened for row in table())
+    for word in ("talk", "hold", "consultation", "external", "abandoned", "test call", "recovered", "corrected"):
+        assert word in happened
+    assert "Anna talk 70, Ben talk 55" in happened
+
+
 def test_the_page_adds_up_by_itself() -> None:
     row = next(line for line in PAGE.splitlines() if line.startswith("| calls |"))
     addends = re.findall(r"[0-9]+\.[0-9]{2}", row.split("|")[2])
