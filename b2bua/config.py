@@ -226,17 +226,22 @@ class VoicemailSection(_Section):
 class MailSection(_Section):
     """Messages whose mailbox is an e-mail address are sent there. Without a ``host`` nothing is sent.
 
-    ``security`` is ``starttls``, ``tls`` or ``none``. The password stands in ``password_file`` alone. What no mail
-    server takes is tried again for ``give_up_days``."""
+    ``security`` is ``starttls``, ``tls`` or ``none``; a ``port`` of 0 is 587, 465 or 25. The password stands in
+    ``password_file`` alone. What no mail server takes is tried again for ``give_up_days``."""
 
     host: str = ""
-    port: Port = 587
+    port: Port = 0
     security: Literal["starttls", "tls", "none"] = "starttls"
     user: str = ""
     password_file: Path | None = None
     sender: str = Field(default="", pattern=r"^([^@\s<>]+@[^@\s<>]+)?$")
     patience_seconds: Seconds = 30.0
     give_up_days: int = Field(default=7, ge=1, le=365)
+
+    @property
+    def reached_at(self) -> int:
+        """The port, or what is usual."""
+        return self.port or {"starttls": 587, "tls": 465, "none": 25}[self.security]
 
     @property
     def password(self) -> str:

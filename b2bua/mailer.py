@@ -1,14 +1,12 @@
-"""Sends callers' messages and wishes to be called back by e-mail, and deletes them by age; in a thread of its own.
+"""Sends callers' messages and wishes to be called back by e-mail, and deletes them by age; in threads of its own.
 
 Everything lies in the voicemail folder: a sound and its note (``message_note``). A note is on the disk before a mail
-server is asked, so nothing is lost with the process; a message is sent twice only if the process dies between the mail
-server's answer and the note of it.
+server is asked, so nothing is lost with the process. One thread writes down what was left, at once; the other one may
+wait for a mail server. A message is sent twice only if the process dies, or the connection breaks, between the mail
+server's taking it and our hearing and noting that.
 """
 
-import contextlib
-import os
 import smtplib
-import ssl
 import threading
 import time
 from collections import deque
@@ -21,21 +19,20 @@ import structlog
 
 from b2bua.call.messages import Message
 from b2bua.config import MailSection
-from b2bua.message_note import SECOND_NS, Note, is_address, mail_of, read_note, write_note
+from b2bua.message_note import MOST_ATTACHED, SECOND_NS, Note, is_address, mail_of, pause_ns
 from b2bua.metrics import Metrics, Sample
+from b2bua.outbox import Outbox, Unreadable
+from b2bua.smtp import AwayError, RefusedError, TooLargeError, send_by_smtp
 
 log = structlog.get_logger("b2bua.mail")
 
 DAY_NS = 86_400 * SECOND_NS
-SCAN_NS = 60 * SECOND_NS
+#: While a mail server is away it is asked no more seldom.
+LONGEST_AWAY_NS = 600 * SECOND_NS
+#: How often the threads look whether something is due, seconds.
 _LOOK = 5.0
-#: Of one look, so that a stop never waits long.
+#: Of one look, so that other things get their turn.
 _MOST_AT_ONCE = 50
-_NOTES = 256 * 1024
-
-
-class RefusedError(Exception):
-    """The mail server will never take this one; the text is its own."""
 
 
 class Mailer:
@@ -48,151 +45,227 @@ class Mailer:
         keep_days: int,
         metrics: Metrics,
         wall_clock: Callable[[], int] = time.time_ns,
-        send: Callable[[MailSection, EmailMessage], None] | None = None,
+        send: Callable[[MailSection, EmailMessage], None] = send_by_smtp,
     ) -> None:
-        self._folder = folder
+        self._outbox = Outbox(folder)
         self._mail = mail
         self._keep_days = keep_days
         self._wall_clock = wall_clock
-        self._send = send or send_by_smtp
+        self._send = send
+        #: sounds that are older and have no note, nobody will tell us of
+        self._began_ns = wall_clock()
         self._left: deque[Message] = deque()
         self._notes: dict[Path, Note] = {}
-        self._scan_at = 0
+        self._lock = threading.Lock()
+        #: what has become of notes, and is not on the disk yet
+        self._unwritten: dict[Path, Note] = {}
+        self._taken_up = False
+        self._failures = 0
+        self._away_until = 0
         self._sweep_at = 0
         self._sent = 0
         self._given_up = 0
+        self._disk_takes = True
         self._stopped = False
-        self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="mail", daemon=True)
+        self._wake_writer = threading.Event()
+        self._wake_sender = threading.Event()
+        self._writer = threading.Thread(target=self._run_writer, name="notes", daemon=True)
+        self._sender = threading.Thread(target=self._run_sender, name="mail", daemon=True)
         metrics.sample(self._samples)
 
     def left(self, message: Message) -> None:
         """A caller has left this; any thread, never waits."""
         self._left.append(message)
-        self._wake.set()
+        self._wake_writer.set()
 
     def start(self) -> None:
         """Take up what an earlier process left, and work from now on."""
-        self._thread.start()
+        self._writer.start()
+        self._sender.start()
 
     def stop(self, patience: float = 10.0) -> None:
         """Write the notes of what was left last; what is not sent yet, the next start sends."""
         self._stopped = True
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(patience)
+        end = time.monotonic() + patience
+        for thread, wake in ((self._writer, self._wake_writer), (self._sender, self._wake_sender)):
+            wake.set()
+            if thread.is_alive():
+                thread.join(max(0.0, end - time.monotonic()))
+        if self._left:
+            log.error("notes_lost", count=len(self._left), hint="the next start finds the sounds, but not who called")
 
-    def take_up(self) -> None:
-        """Find the notes that wait, and sounds that a crash left without one."""
-        known = {message.path for message in self._left}
-        for path in sorted(self._folder.rglob("*.json")):
-            try:
-                note = read_note(path.read_bytes()[:_NOTES].decode())
-            except (OSError, ValueError) as error:
-                log.warning("note_unreadable", path=str(path), error=str(error)[:200])
-                continue
-            if note.state == "waiting":
-                self._notes[path] = note
-        for path in sorted(self._folder.rglob("*.wav")):
-            if path not in known and not path.with_suffix(".json").exists():
-                self._write(path.with_suffix(".json"), self._orphan(path))
+    # -- what callers leave ------------------------------------------------------------------------------
 
-    def _orphan(self, path: Path) -> Note:
-        status = path.stat()
-        # 8000 samples a second of two octets, behind a header
-        seconds = max(0, status.st_size - 44) / 16_000
-        mailbox = path.parent.name
-        return self._opened(Note(mailbox, path.stem, "", "", "", "", "", status.st_mtime_ns, seconds, path.name))
-
-    def look(self) -> None:
-        """Write down what is new, send what is due, delete what is old."""
-        now = self._wall_clock()
-        if now >= self._scan_at:
-            # `b2bua messages --retry` writes notes, too
-            self._scan_at = now + SCAN_NS
-            self.take_up()
-        while self._left:
+    def write_down(self) -> None:
+        """Write the notes of what was left. What the disk does not take stays, and is not sent before."""
+        for _ in range(len(self._left)):
             message = self._left.popleft()
-            self._write(message.path.with_suffix(".json"), self._opened(note_of(message)))
-        due = [(path, note) for path, note in self._notes.items() if note.due(now)]
-        for path, note in due[:_MOST_AT_ONCE]:
-            if self._stopped:
-                return
-            self._write(path, self._tried(path, note))
-        if self._keep_days and now >= self._sweep_at:
-            self._sweep_at = now + DAY_NS
-            self._sweep(now - self._keep_days * DAY_NS)
+            path, note = message.path.with_suffix(".json"), self._opened(note_of(message))
+            if not self._write(path, note):
+                self._left.append(message)
+            elif note.state == "waiting":
+                with self._lock:
+                    self._notes[path] = note
+                self._wake_sender.set()
 
     def _opened(self, note: Note) -> Note:
         wanted = bool(self._mail.host) and is_address(note.mailbox)
         return note if wanted else replace(note, state="kept")
 
-    def _tried(self, path: Path, note: Note) -> Note:
-        give_up_ns = self._mail.give_up_days * DAY_NS
+    def _write(self, path: Path, note: Note) -> bool:
         try:
-            wav = path.with_suffix(".wav")
-            sound = wav.read_bytes() if note.wav else None
-            self._send(self._mail, mail_of(note, self._mail.sender, str(wav), sound))
+            self._outbox.write(path, note)
+        except OSError as error:
+            if self._disk_takes:
+                self._disk_takes = False
+                log.error(
+                    "notes_unwritten", error=error.strerror, hint="tried again until the voicemail folder takes them"
+                )
+            return False
+        self._disk_takes = True
+        return True
+
+    # -- what becomes of it ------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Send what is due, delete what is old."""
+        now = self._wall_clock()
+        if not self._taken_up:
+            self._take_up()
+        self._unwritten = {path: note for path, note in self._unwritten.items() if not self._write(path, note)}
+        asked = self._outbox.asked_again()
+        if asked:
+            self._try_again(asked)
+        self._send_due(now)
+        if self._keep_days and now >= self._sweep_at and not self._stopped:
+            self._sweep_at = now + DAY_NS
+            self._sweep(now - self._keep_days * DAY_NS)
+
+    def _take_up(self) -> None:
+        """Find the notes that wait, and sounds that a crash left without one."""
+        found = {path: note for path, note in self._readable() if note.state == "waiting"}
+        for path, note in self._outbox.orphans(self._began_ns):
+            opened = self._opened(note)
+            if self._write(path, opened) and opened.state == "waiting":
+                found[path] = opened
+        with self._lock:
+            # what was left since then is newer
+            self._notes = found | self._notes
+        self._taken_up = True
+
+    def _readable(self) -> Iterator[tuple[Path, Note]]:
+        for found in self._outbox.notes():
+            if isinstance(found, Unreadable):
+                log.warning("note_unreadable", path=str(found.path), error=found.why)
+            else:
+                yield found
+
+    def _try_again(self, mailboxes: frozenset[str]) -> None:
+        """What was given up, what waits, and what was kept before there was a mail server."""
+        self._failures = self._away_until = count = 0
+        for path, note in list(self._readable()):
+            wanted = "" in mailboxes or note.mailbox in mailboxes
+            if wanted and note.state != "sent" and path not in self._unwritten:
+                again = self._opened(note.again())
+                if again.state == "waiting" and self._write(path, again):
+                    count += 1
+                    with self._lock:
+                        self._notes[path] = again
+        log.info("messages_tried_again", count=count)
+
+    def _send_due(self, now: int) -> None:
+        with self._lock:
+            due = [(path, note) for path, note in self._notes.items() if note.due(now)]
+        due.sort(key=lambda item: (item[1].next_ns, item[1].left_ns))
+        for path, note in due[:_MOST_AT_ONCE]:
+            if self._stopped or self._wall_clock() < self._away_until or not self._mail.host:
+                return
+            tried = self._tried(path, note)
+            with self._lock:
+                if tried.state == "waiting":
+                    self._notes[path] = tried
+                else:
+                    self._notes.pop(path, None)
+            if not self._write(path, tried):
+                self._unwritten[path] = tried
+
+    def _tried(self, path: Path, note: Note) -> Note:
+        try:
+            self._hand_over(path, note)
         except RefusedError as error:
-            tried = note.failed(self._wall_clock(), str(error), give_up_ns, final=True)
-        except FileNotFoundError:
-            tried = note.failed(self._wall_clock(), "the sound is gone", give_up_ns, final=True)
+            return self._failed(path, note, str(error), final=True)
+        except AwayError as error:
+            # the same would happen to all the others
+            self._failures += 1
+            self._away_until = self._wall_clock() + pause_ns(self._failures, LONGEST_AWAY_NS)
+            return self._failed(path, note, str(error))
         except (OSError, smtplib.SMTPException) as error:
-            tried = note.failed(self._wall_clock(), f"{type(error).__name__}: {error}", give_up_ns)
-        else:
-            self._sent += 1
-            log.info("mail_sent", call_id=note.call_id, attempts=note.attempts + 1)
-            return note.sent()
+            return self._failed(path, note, f"{type(error).__name__}: {error}")
+        except Exception as error:
+            # one message that cannot be made into an e-mail does not keep the others
+            return self._failed(path, note, f"{type(error).__name__}: {error}")
+        self._failures = 0
+        self._sent += 1
+        log.info("mail_sent", call_id=note.call_id, attempts=note.attempts + 1)
+        return note.sent(self._wall_clock())
+
+    def _hand_over(self, path: Path, note: Note) -> None:
+        wav = path.with_suffix(".wav")
+        sound: bytes | None = None
+        if note.wav:
+            try:
+                sound = wav.read_bytes() if wav.stat().st_size <= MOST_ATTACHED else None
+            except FileNotFoundError:
+                raise RefusedError("the sound is gone") from None
+        try:
+            self._send(self._mail, mail_of(note, self._mail.sender, str(wav), sound))
+        except TooLargeError:
+            if sound is None:
+                raise RefusedError("too large") from None
+            self._send(self._mail, mail_of(note, self._mail.sender, str(wav), None))
+
+    def _failed(self, path: Path, note: Note, fault: str, final: bool = False) -> Note:
+        tried = note.failed(self._wall_clock(), fault, self._mail.give_up_days * DAY_NS, final)
         if tried.state == "given_up":
             self._given_up += 1
-            log.error("mail_given_up", call_id=note.call_id, fault=tried.fault, note=str(path))
+            log.error("mail_given_up", call_id=note.call_id, fault=tried.fault, note=path.name)
         elif tried.attempts == 1:
             log.warning("mail_waits", call_id=note.call_id, fault=tried.fault)
         return tried
 
-    def _write(self, path: Path, note: Note) -> None:
-        """Whole or not at all, and on the disk."""
-        if note.state == "waiting":
-            self._notes[path] = note
-        else:
-            self._notes.pop(path, None)
-        unfinished = path.with_suffix(".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with unfinished.open("w", encoding="utf-8") as file:
-                file.write(write_note(note))
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        except OSError as error:
-            log.error("note_unwritten", path=str(path), error=error.strerror)
-
     def _sweep(self, before_ns: int) -> None:
-        deleted = 0
-        for path in [*self._folder.rglob("*.wav"), *self._folder.rglob("*.json")]:
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime_ns < before_ns:
-                    path.unlink()
-                    self._notes.pop(path, None)
-                    deleted += 1
+        deleted = self._outbox.delete(before_ns)
+        unsent = 0
+        with self._lock:
+            for path in deleted:
+                unsent += self._notes.pop(path, None) is not None
+        for path in deleted:
+            self._unwritten.pop(path, None)
         if deleted:
-            log.info("messages_deleted", files=deleted, older_than_days=self._keep_days)
+            log.info("messages_deleted", count=len(deleted), unsent=unsent, older_than_days=self._keep_days)
 
     def _samples(self) -> Iterator[Sample]:
-        yield "b2bua_mail_waiting", "Messages that wait to be sent", float(len(self._notes) + len(self._left))
+        yield "b2bua_mail_waiting", "Messages that wait to be sent", float(len(self._notes))
         yield "b2bua_mail_sent_total", "Messages sent by e-mail", float(self._sent)
         yield "b2bua_mail_given_up_total", "Messages that no mail server took", float(self._given_up)
+        yield "b2bua_messages_unwritten", "Messages whose notes are not on the disk yet", float(len(self._left))
 
-    def _run(self) -> None:
+    def _run_writer(self) -> None:
         while True:
+            self.write_down()
+            if self._stopped:
+                return
+            self._wake_writer.wait(_LOOK if self._left else None)
+            self._wake_writer.clear()
+
+    def _run_sender(self) -> None:
+        while not self._stopped:
             try:
                 self.look()
             except OSError as error:
-                log.error("voicemail_unreadable", folder=str(self._folder), error=error.strerror)
-            if self._stopped and not self._left:
-                return
-            self._wake.wait(_LOOK)
-            self._wake.clear()
+                log.error("voicemail_unreadable", error=error.strerror)
+            self._wake_sender.wait(_LOOK)
+            self._wake_sender.clear()
 
 
 def note_of(message: Message) -> Note:
@@ -202,29 +275,3 @@ def note_of(message: Message) -> Note:
         message.forwarded_from, round(message.left_at.timestamp() * SECOND_NS), message.seconds,
         message.path.name if message.seconds else "",
     )  # fmt: skip
-
-
-def send_by_smtp(mail: MailSection, message: EmailMessage) -> None:
-    """Raises RefusedError for what is final, ``smtplib.SMTPException`` and ``OSError`` for what may pass."""
-    context = ssl.create_default_context()
-    patience = mail.patience_seconds
-    if mail.security == "tls":
-        server: smtplib.SMTP = smtplib.SMTP_SSL(mail.host, mail.port, timeout=patience, context=context)
-    else:
-        server = smtplib.SMTP(mail.host, mail.port, timeout=patience)
-    with server:
-        if mail.security == "starttls":
-            server.starttls(context=context)
-        if mail.user:
-            server.login(mail.user, mail.password)
-        try:
-            server.send_message(message)
-        except smtplib.SMTPRecipientsRefused as error:
-            for code, text in error.recipients.values():
-                if code >= 500:
-                    raise RefusedError(f"{code} {text.decode(errors='replace')}") from error
-            raise
-        except smtplib.SMTPDataError as error:
-            if error.smtp_code >= 500:
-                raise RefusedError(f"{error.smtp_code} {error.smtp_error!r}") from error
-            raise

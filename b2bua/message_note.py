@@ -4,11 +4,11 @@ A note is a JSON file beside the message; it is all that a mailer needs after a 
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
-from typing import Literal
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 State = Literal["waiting", "sent", "kept", "given_up"]
@@ -43,10 +43,14 @@ _TEXTS = {
 }  # fmt: skip
 
 
+_KINDS: dict[object, tuple[type, ...]] = {int: (int,), float: (float, int)}
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
-    """``wav`` is the file's name beside the note, empty for a wish to be called back. ``left_ns`` and ``next_ns`` (when
-    it is to be sent next) are wall-clock nanoseconds. A mailbox that is no e-mail address is ``kept`` in its folder."""
+    """``wav`` is the file's name beside the note, empty for a wish to be called back. ``left_ns``, ``next_ns`` (when it
+    is to be sent next), ``tried_ns`` (when it was tried first) and ``sent_ns`` are wall-clock nanoseconds, 0 for never.
+    A mailbox that is no e-mail address is ``kept`` in its folder."""
 
     mailbox: str
     call_id: str
@@ -62,21 +66,35 @@ class Note:
     attempts: int = 0
     next_ns: int = 0
     fault: str = ""
+    tried_ns: int = 0
+    sent_ns: int = 0
 
     def due(self, now_ns: int) -> bool:
         """True if it is to be sent now."""
         return self.state == "waiting" and self.next_ns <= now_ns
 
-    def sent(self) -> "Note":
+    def sent(self, now_ns: int) -> "Note":
         """The mail server has taken it."""
-        return replace(self, state="sent", attempts=self.attempts + 1, fault="")
+        return replace(self, state="sent", attempts=self.attempts + 1, fault="", sent_ns=now_ns)
 
     def failed(self, now_ns: int, fault: str, give_up_ns: int, final: bool = False) -> "Note":
-        """Try again later; never again if that is ``final``, or after ``give_up_ns`` since the caller left it."""
+        """Try again later; never again if that is ``final``, or ``give_up_ns`` after it was tried first."""
         attempts = self.attempts + 1
-        pause = min(SHORTEST_PAUSE_NS * 2 ** min(attempts - 1, 20), LONGEST_PAUSE_NS)
-        state: State = "given_up" if final or now_ns - self.left_ns >= give_up_ns else "waiting"
-        return replace(self, state=state, attempts=attempts, next_ns=now_ns + pause, fault=fault[:300])
+        tried_ns = self.tried_ns or now_ns
+        state: State = "given_up" if final or now_ns - tried_ns >= give_up_ns else "waiting"
+        return replace(
+            self, state=state, attempts=attempts, next_ns=now_ns + pause_ns(attempts), fault=fault[:300],
+            tried_ns=tried_ns,
+        )  # fmt: skip
+
+    def again(self) -> "Note":
+        """Somebody has mended what was wrong: as if it had never been tried."""
+        return replace(self, state="waiting", next_ns=0, tried_ns=0)
+
+
+def pause_ns(failures: int, longest_ns: int = LONGEST_PAUSE_NS) -> int:
+    """How long to wait after so many failures in a row, one at least."""
+    return min(SHORTEST_PAUSE_NS << min(failures - 1, 20), longest_ns)
 
 
 def is_address(mailbox: str) -> bool:
@@ -93,9 +111,15 @@ def write_note(note: Note) -> str:
 def read_note(text: str) -> Note:
     """Raises ``ValueError`` for what is no note."""
     try:
-        return Note(**json.loads(text))
+        note = Note(**json.loads(text))
     except (TypeError, ValueError) as error:
         raise ValueError(f"no note: {error}") from error
+    for field in fields(Note):
+        if type(getattr(note, field.name)) not in _KINDS.get(field.type, (str,)):
+            raise ValueError(f"no note: {field.name} is of another kind")
+    if note.state not in get_args(State):
+        raise ValueError(f"no note: there is no state {note.state!r:.20}")
+    return note
 
 
 def mail_of(note: Note, sender: str, path: str, sound: bytes | None) -> EmailMessage:
@@ -123,7 +147,9 @@ def mail_of(note: Note, sender: str, path: str, sound: bytes | None) -> EmailMes
         words["body"].format(
             customer=note.customer, contract=note.contract, caller=caller, line=note.forwarded_from or "-",
             at=f"{at:%d.%m.%Y %H:%M:%S}", rest=rest,
-        )
+        ),
+        # not every mail server takes eight bits
+        cte="quoted-printable",
     )  # fmt: skip
     if attach and sound is not None:
         mail.add_attachment(sound, maintype="audio", subtype="wav", filename=note.wav)

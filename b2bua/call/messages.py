@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from b2bua.call.call import Call
@@ -62,9 +63,7 @@ class Messages:
     def _message(self, call: "Call", mailbox: str, wall_ns: int) -> Message:
         left_at = datetime.fromtimestamp(wall_ns / 1e9, UTC)
         summary = call.summary
-        # a mailbox is the back office's text, and no path
-        safe = "".join(sign if sign.isalnum() or sign in "@.-_" else "_" for sign in mailbox).lstrip(".") or "_"
-        path = self._folder / safe / f"{left_at:%Y%m%d-%H%M%S}-{call.id}.wav"
+        path = self._folder / folder_name(mailbox) / f"{left_at:%Y%m%d-%H%M%S}-{call.id}.wav"
         return Message(
             path,
             mailbox,
@@ -85,3 +84,9 @@ class Messages:
         message = replace(begun, seconds=seconds)
         self._left(message)
         return message
+
+
+def folder_name(mailbox: str) -> str:
+    """A mailbox is the back office's text, and no path; ``urllib.parse.unquote`` makes the mailbox of it again."""
+    name = "".join(sign if sign.isalnum() or sign in "@.-_+" else quote(sign, safe="") for sign in mailbox)
+    return name if not name.startswith(".") else f"%2E{name[1:]}"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from b2bua.cli.start import DEFAULT_CONFIG, ConfigOption, configuration, give_up
-from b2bua.message_note import SECOND_NS, Note, read_note, write_note
+from b2bua.message_note import SECOND_NS, Note
+from b2bua.outbox import Outbox, Unreadable
 
 _ZONE = ZoneInfo("Europe/Berlin")
 _COLOURS = {"waiting": "yellow", "given_up": "red"}
@@ -23,7 +24,7 @@ _COLOURS = {"waiting": "yellow", "given_up": "red"}
 def messages(
     mailbox: Annotated[str | None, typer.Argument(help="One mailbox; all if left out.")] = None,
     retry: Annotated[
-        bool, typer.Option("--retry", help="Send again what was given up or waits; the server does it in a minute.")
+        bool, typer.Option("--retry", help="Ask the server to send what was given up, waits or was kept.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     config: ConfigOption = DEFAULT_CONFIG,
@@ -34,7 +35,11 @@ def messages(
         give_up("there is no voicemail: set folder in [voicemail] of the configuration")
     found = [(path, note) for path, note in _notes(folder) if mailbox in (None, note.mailbox)]
     if retry:
-        found = [(path, _again(path, note)) for path, note in found]
+        try:
+            Outbox(folder).ask_again(mailbox or "")
+        except OSError as error:
+            give_up(f"{folder} cannot be written: {error.strerror}; run this as the server's user")
+        typer.echo("The server tries again within seconds; if it does not run, when it starts.", err=True)
     if as_json:
         typer.echo(
             json.dumps([{**asdict(note), "path": str(path)} for path, note in found], ensure_ascii=False, indent=2)
@@ -54,18 +59,10 @@ def messages(
 
 
 def _notes(folder: Path) -> Iterator[tuple[Path, Note]]:
-    for path in sorted(folder.rglob("*.json"), key=lambda path: path.name):
-        try:
-            yield path, read_note(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            typer.echo(f"{path}: {error}", err=True)
-
-
-def _again(path: Path, note: Note) -> Note:
-    if note.state not in ("given_up", "waiting"):
-        return note
-    again = replace(note, state="waiting", next_ns=0)
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(write_note(again), encoding="utf-8")
-    unfinished.replace(path)
-    return again
+    readable = []
+    for found in Outbox(folder).notes():
+        if isinstance(found, Unreadable):
+            typer.echo(f"{found.path}: {found.why}", err=True)
+        else:
+            readable.append(found)
+    yield from sorted(readable, key=lambda item: item[1].left_ns)

@@ -114,7 +114,9 @@ def check(
         try:
             loaded.mail.password  # noqa: B018 - whether it can be read
         except OSError as error:
-            faults.append(f"{config}: mail.password_file cannot be read: {error.strerror}")
+            faults.append(f"{config}: mail.password_file {loaded.mail.password_file} cannot be read: {error.strerror}")
+        except UnicodeDecodeError:
+            faults.append(f"{config}: mail.password_file {loaded.mail.password_file} is not UTF-8")
     library = SoundLibrary()
     faults.extend(fault.text for fault in announcements.fill(library, folder))
     for path in contracts or ():
