@@ -44,6 +44,7 @@ class Notary:
         self._signer = signer
         self._forget_after_days = forget_after_days
         self._wall_clock = wall_clock
+        self._looked_ns = 0
         self._signed_ns = 0
         self._sign_at = 0
         self._forget_at = 0
@@ -61,11 +62,16 @@ class Notary:
     def look(self) -> None:
         """Do what is due."""
         now = self._wall_clock()
+        if now < self._looked_ns:
+            # somebody has put the wall clock back: what is due by the old one may be days away
+            self._sign_at = self._forget_at = 0
+        self._looked_ns = now
         try:
             if now >= self._sign_at:
                 self._sign_at = now + RETRY_NS
                 self._sign(now)
                 self._sign_at = self._signed_ns + HOUR_NS
+                self._reachable = True
             if self._forget_after_days and now >= self._forget_at:
                 self._forget_at = now + RETRY_NS
                 self._forget(now - self._forget_after_days * DAY_NS)
@@ -76,17 +82,14 @@ class Notary:
             if self._reachable:
                 self._reachable = False
                 log.warning("journal_unsigned", error=type(error).__name__, hint="tried again every minute")
-        else:
-            self._reachable = True
 
     def _sign(self, now: int) -> None:
         with self._engine.begin() as connection:
             before = last_checkpoint(connection)
-            if before is not None and not self._signed_ns:
+            if before is not None and not self._signed_ns and 0 <= now - before.wall_ns < HOUR_NS:
                 # a restart is no reason for another one
                 self._signed_ns = before.wall_ns
-                if now < before.wall_ns + HOUR_NS:
-                    return
+                return
             made = checkpoint(connection, self._signer, now, "hourly")
         self.wrong = ""
         # where nothing was written since, the last one stands, and is good for another hour

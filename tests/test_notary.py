@@ -1,9 +1,13 @@
 """The server signs its books every hour and at the end, and forgets old numbers; a clock in the hand."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import event, exc, select, update
+from structlog.testing import capture_logs
 
 from accounting.checkpoint import Signer
 from accounting.checkpoint_store import read_checkpoints
@@ -15,6 +19,15 @@ from tests.accounting.books import new_signer
 from tests.accounting.ledger import ANCHOR, HandLedger, call_ended
 
 DAY_NS = 24 * HOUR_NS
+
+
+@pytest.fixture
+def every_log() -> Iterator[None]:
+    """Tests are silent otherwise."""
+    known = structlog.get_config()["wrapper_class"]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG))
+    yield
+    structlog.configure(wrapper_class=known)
 
 
 class Office:
@@ -94,6 +107,35 @@ def test_a_restart_is_no_reason_to_sign_again(office: Office) -> None:
     assert office.positions == [3, 6]
 
 
+def test_a_clock_that_was_put_back_holds_no_signature_up(office: Office) -> None:
+    office.now += 30 * DAY_NS
+    office.notary.look()
+    office.write(1)
+    office.now -= 30 * DAY_NS
+    office.notary.look()
+    assert office.positions == [0, 3]
+    assert office.sample("b2bua_journal_checkpoint_age_seconds") == 0.0
+    office.write(2)
+    office.now -= 30 * DAY_NS
+    office.another().look()
+    assert office.positions == [0, 3, 6]
+
+
+def test_calls_that_are_written_meanwhile_hold_no_signature_up(office: Office) -> None:
+    """A busy server writes every second, and an hour's records take longer to read."""
+    office.write(1)
+    written: list[int] = []
+
+    @event.listens_for(office.engine, "before_cursor_execute")
+    def meanwhile(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith("UPDATE journal_head SET id") and not written:
+            written.append(2)
+            office.write(2)
+
+    office.notary.look()
+    assert office.positions == [6]
+
+
 def test_the_end_is_signed(office: Office) -> None:
     office.notary.look()
     office.write(1)
@@ -118,6 +160,7 @@ def test_books_that_somebody_changed_are_not_signed_and_it_is_told(office: Offic
     assert office.positions == [3]
 
 
+@pytest.mark.usefixtures("every_log")
 def test_a_database_that_is_away_is_asked_again_in_a_minute(office: Office) -> None:
     away = True
 
@@ -126,8 +169,15 @@ def test_a_database_that_is_away_is_asked_again_in_a_minute(office: Office) -> N
         if away:
             raise exc.OperationalError("BEGIN", None, Exception("away"))
 
-    office.notary.look()
+    with capture_logs() as told:
+        for _ in range(3):
+            office.notary.look()
+            office.now += RETRY_NS - 1
+            office.notary.look()
+            office.now += 1
+    assert [entry["event"] for entry in told] == ["journal_unsigned"]
     assert office.notary.status == "ok"
+    office.notary.look()
     away = False
     office.now += RETRY_NS - 1
     office.notary.look()
