@@ -32,14 +32,45 @@ def send_by_smtp(mail: MailSection, message: EmailMessage, context: ssl.SSLConte
 
     Raises RefusedError, TooLargeError, AwayError, and ``smtplib.SMTPException`` or ``OSError`` for what may pass.
     """
+    context = context or ssl.create_default_context()
     try:
-        server = _connect(mail, context or ssl.create_default_context())
+        password = mail.password
+        server = _connect(mail, context)
     except (OSError, smtplib.SMTPException, ValueError) as error:
         raise AwayError(_told(error)) from error
     # patience is for one answer; who sends a letter a second would hold us for ever
     end = threading.Timer(_PATIENCES * mail.patience_seconds, _cut, (server,))
     end.daemon = True
     end.start()
+    try:
+        try:
+            _introduce(server, mail, password, context)
+        except (OSError, smtplib.SMTPException, ValueError) as error:
+            raise AwayError(_told(error)) from error
+        _send(server, message)
+    finally:
+        # once the message is taken, it is, however the mail server says goodbye
+        with contextlib.suppress(OSError, smtplib.SMTPException):
+            server.quit()
+        server.close()
+        end.cancel()
+
+
+def _connect(mail: MailSection, context: ssl.SSLContext) -> smtplib.SMTP:
+    if mail.security == "tls":
+        return smtplib.SMTP_SSL(mail.host, mail.reached_at, timeout=mail.patience_seconds, context=context)
+    return smtplib.SMTP(mail.host, mail.reached_at, timeout=mail.patience_seconds)
+
+
+def _introduce(server: smtplib.SMTP, mail: MailSection, password: str, context: ssl.SSLContext) -> None:
+    if mail.security == "starttls":
+        server.starttls(context=context)
+    server.ehlo_or_helo_if_needed()
+    if mail.user:
+        server.login(mail.user, password)
+
+
+def _send(server: smtplib.SMTP, message: EmailMessage) -> None:
     try:
         server.send_message(message)
     except smtplib.SMTPRecipientsRefused as error:
@@ -54,30 +85,6 @@ def send_by_smtp(mail: MailSection, message: EmailMessage, context: ssl.SSLConte
     except smtplib.SMTPDataError as error:
         _raise_final(error.smtp_code, error.smtp_error, error)
         raise
-    finally:
-        # once the message is taken, it is, however the mail server says goodbye
-        with contextlib.suppress(OSError, smtplib.SMTPException):
-            server.quit()
-        server.close()
-        end.cancel()
-
-
-def _connect(mail: MailSection, context: ssl.SSLContext) -> smtplib.SMTP:
-    password = mail.password
-    server: smtplib.SMTP
-    if mail.security == "tls":
-        server = smtplib.SMTP_SSL(mail.host, mail.reached_at, timeout=mail.patience_seconds, context=context)
-    else:
-        server = smtplib.SMTP(mail.host, mail.reached_at, timeout=mail.patience_seconds)
-    try:
-        if mail.security == "starttls":
-            server.starttls(context=context)
-        if mail.user:
-            server.login(mail.user, password)
-    except BaseException:
-        server.close()
-        raise
-    return server
 
 
 def _raise_final(code: int, text: bytes | str, cause: Exception) -> None:
