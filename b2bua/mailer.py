@@ -101,7 +101,13 @@ class Mailer:
         for _ in range(len(self._left)):
             message = self._left.popleft()
             path, note = message.path.with_suffix(".json"), self._opened(note_of(message))
-            if not self._write(path, note):
+            try:
+                written = self._write(path, note)
+            except Exception:
+                # one that cannot be written at all does not keep the others
+                log.error("note_impossible", call_id=note.call_id, exc_info=True)
+                continue
+            if not written:
                 self._left.append(message)
             elif note.state == "waiting":
                 with self._lock:
@@ -264,6 +270,8 @@ class Mailer:
                 self.look()
             except OSError as error:
                 log.error("voicemail_unreadable", error=error.strerror)
+            except Exception:
+                log.error("mail_faulty", exc_info=True)
             self._wake_sender.wait(_LOOK)
             self._wake_sender.clear()
 

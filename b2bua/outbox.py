@@ -5,6 +5,7 @@ One process at a time writes notes: the server. ``b2bua messages`` reads them, a
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,8 @@ _REQUEST = ".retry"
 _MOST_OCTETS = 256 * 1024
 _STAMP = "%Y%m%d-%H%M%S"
 _STAMP_SIGNS = 15
-_OURS = (".wav", ".json", ".part")
+#: Whatever else lies in the folder is not ours: nobody sends it, nobody deletes it.
+_OURS = re.compile(r"[0-9]{8}-[0-9]{6}-.+\.(wav|json)(\.part)?")
 #: 8000 samples a second of two octets, behind a header.
 _OCTETS_PER_SECOND = 16_000
 _HEADER_OCTETS = 44
@@ -40,7 +42,7 @@ class Outbox:
 
     def notes(self) -> Iterator[tuple[Path, Note] | Unreadable]:
         """All there are, the oldest of each mailbox first."""
-        for path in sorted(self.folder.rglob("*.json")):
+        for path in self._ours(".json"):
             try:
                 with path.open("rb") as file:
                     yield path, read_note(file.read(_MOST_OCTETS).decode())
@@ -50,7 +52,7 @@ class Outbox:
     def orphans(self, before_ns: int) -> Iterator[tuple[Path, Note]]:
         """Notes, not yet written, for sounds that have none and were there before ``before_ns``: a server died between
         the two. Who called is not known any more; the mailbox is."""
-        for path in sorted(self.folder.rglob("*.wav")):
+        for path in self._ours(".wav"):
             with contextlib.suppress(FileNotFoundError):
                 status = path.stat()
                 if status.st_mtime_ns < before_ns and not path.with_suffix(".json").exists():
@@ -68,7 +70,7 @@ class Outbox:
             with contextlib.suppress(FileNotFoundError):
                 _sync(path.with_suffix(".wav"))
         unfinished = path.with_name(path.name + ".part")
-        with unfinished.open("w", encoding="utf-8") as file:
+        with unfinished.open("w", encoding="utf-8", errors="replace") as file:
             file.write(write_note(note))
             file.flush()
             os.fsync(file.fileno())
@@ -79,12 +81,19 @@ class Outbox:
         """Delete what was left before then, and say what. The age stands in the name; a backup that was played back has
         changed that of the file."""
         deleted = []
-        for path in sorted(self.folder.rglob("*")):
+        for path in self._ours(".wav", ".json", ".part"):
             with contextlib.suppress(FileNotFoundError):
-                if path.suffix in _OURS and path.is_file() and _left_ns(path) < before_ns:
+                if _left_ns(path) < before_ns:
                     path.unlink()
                     deleted.append(path)
         return deleted
+
+    def _ours(self, *endings: str) -> list[Path]:
+        return sorted(
+            path
+            for path in self.folder.glob("*/*")
+            if path.suffix in endings and _OURS.fullmatch(path.name) and path.is_file()
+        )
 
     def ask_again(self, mailbox: str) -> None:
         """Ask the server to try again for a mailbox; "" is all of them."""
@@ -98,7 +107,7 @@ class Outbox:
             (self.folder / _REQUEST).replace(taken)
         except FileNotFoundError:
             return frozenset()
-        asked = frozenset(taken.read_text(encoding="utf-8").split("\n")[:-1])
+        asked = frozenset(taken.read_text(encoding="utf-8", errors="replace").split("\n")[:-1])
         taken.unlink()
         return asked
 

@@ -127,7 +127,7 @@ class Room:
             raise self.fault
         self.sent.append(mail)
 
-    def leave(self, name: str = "a", mailbox: str = "info@example.com", seconds: float = 3.0) -> Path:
+    def leave(self, name: str = "20261123-120000-a", mailbox: str = "info@example.com", seconds: float = 3.0) -> Path:
         path = self.folder / folder_name(mailbox) / f"{name}.wav"
         path.parent.mkdir(exist_ok=True)
         if seconds:
@@ -276,7 +276,7 @@ def test_nothing_is_sent_before_its_note_is_on_the_disk(room: Room, monkeypatch:
 
 def test_a_sound_whose_message_is_yet_to_be_told_is_no_orphan(room: Room) -> None:
     room.now += 1
-    path = room.folder / "info@example.com" / "late.wav"
+    path = room.folder / "info@example.com" / "20261123-120000-late.wav"
     path.parent.mkdir()
     path.write_bytes(bytes(100))
     os.utime(path, ns=(room.now, room.now))

@@ -10,6 +10,9 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from b2bua.call.call import Call
 
+#: No number and hardly a name is longer.
+_MOST_SHOWN = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -70,8 +73,8 @@ class Messages:
             call.id,
             call.contract.id,
             call.contract.customer,
-            "" if summary.caller.anonymous else summary.caller.user,
-            summary.forwarding.line if summary.forwarding is not None else "",
+            "" if summary.caller.anonymous else shown(summary.caller.user),
+            shown(summary.forwarding.line) if summary.forwarding is not None else "",
             left_at,
             call.contract.language,
         )
@@ -84,6 +87,11 @@ class Messages:
         message = replace(begun, seconds=seconds)
         self._left(message)
         return message
+
+
+def shown(text: str) -> str:
+    """What the network says of somebody may be no text at all (lone surrogates), break lines, or have no end."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text[:_MOST_SHOWN])
 
 
 def folder_name(mailbox: str) -> str:
