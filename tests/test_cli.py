@@ -88,6 +88,35 @@ def test_without_a_folder_check_says_which_key_names_it(folder: Path) -> None:
     assert all("[sounds] folder = ... in b2bua.toml" in fault for fault in checked.output.splitlines())
 
 
+def test_voicemail_without_a_folder_is_a_fault_at_each_contract_that_has_it(folder: Path) -> None:
+    config = folder / "b2bua.toml"
+    config.write_text(config.read_text(encoding="utf-8").replace('folder = "voicemail"', ""), encoding="utf-8")
+    checked = b2bua("check", "contracts.toml")
+    assert checked.exit_code == 1
+    line = (folder / "contracts.toml").read_text(encoding="utf-8").split('"autohaus-herbst"')[0].count("\n")
+    (fault,) = checked.output.splitlines()
+    assert fault.startswith(f"contracts.toml:{line}: contract autohaus-herbst has voicemail")
+    assert "set folder in [voicemail]" in fault
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+def test_a_password_file_that_cannot_be_read_is_a_fault(folder: Path, content: bytes | None) -> None:
+    if content is not None:
+        (folder / "mail.password").write_bytes(content)
+    text = (folder / "b2bua.toml").read_text(encoding="utf-8")
+    lines = [line.removeprefix("# ") for line in text.splitlines()]
+    begin = next(index for index, line in enumerate(lines) if line.startswith("[mail]"))
+    end = next(index for index, line in enumerate(lines) if line.startswith("[database]"))
+    commented = text.splitlines()
+    (folder / "b2bua.toml").write_text("\n".join([*commented[:begin], *lines[begin:end], *commented[end:]]))
+    checked = b2bua("check", "contracts.toml")
+    assert checked.exit_code == 1
+    (fault,) = checked.output.splitlines()
+    assert fault.startswith("b2bua.toml: mail.password_file mail.password ")
+    (folder / "mail.password").write_text("secret\n")
+    assert b2bua("check", "contracts.toml").exit_code == 0
+
+
 def test_check_finds_every_fault_with_its_line(folder: Path) -> None:
     config = folder / "b2bua.toml"
     text = config.read_text(encoding="utf-8")

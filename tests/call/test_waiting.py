@@ -269,6 +269,13 @@ def test_a_digit_asks_to_be_called_back() -> None:
     assert desk.hears() == ("de/callback/thanks",)
     assert "BYE" in names(desk.wait(4), CARRIER)
     assert desk.record.end_reason == "callback"
+    (wish,) = desk.messages
+    assert (wish.mailbox, wish.contract, wish.caller, wish.seconds) == (
+        "callbacks",
+        "one-after-the-other",
+        desk.record.caller,
+        0.0,
+    )
 
 
 def test_an_overflow_to_another_number_is_joined_and_not_billed() -> None:
