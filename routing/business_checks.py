@@ -125,8 +125,8 @@ def _endpoints(document: _Table, line_of: Callable[[Path], int]) -> Iterator[Fin
     registering: list[tuple[Path, _Table]] = []
     for at, agent in _tables(document, "agents"):
         for place, endpoint in _tables(agent, "endpoints", at):
-            if ("username" in endpoint) == ("contact" in endpoint):
-                yield place, "an endpoint has either a username or a contact"
+            if sum(kind in endpoint for kind in ("username", "contact", "number")) != 1:
+                yield place, "an endpoint has a username, a contact or a number: one of them"
             registering.append((place, endpoint))
     usernames: dict[str, Path] = {}
     for place, endpoint in (*registering, *_tables(document, "lines")):
@@ -145,7 +145,7 @@ def _credentials(place: Path, endpoint: _Table) -> Iterator[Finding]:
     if "username" not in endpoint:
         for key in ("password", "realm", "algorithms", *present):
             if key in endpoint:
-                yield (*place, key), "belongs to a username; a contact is not asked who it is"
+                yield (*place, key), "belongs to a username; nothing else is asked who it is"
         return
     if "password" in endpoint:
         for key in present:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from routing.business_fields import STRICT
+from routing.business_ways import number_to_dial
 from routing.contract import Endpoint
 from routing.toml_text import Value
 
@@ -48,15 +49,18 @@ class CredentialsTable(BaseModel):
 
 
 class EndpointTable(CredentialsTable):
-    """The same, or a ``contact``."""
+    """The same, or a ``contact``, or a ``number`` of the public network."""
 
     contact: Annotated[str, StringConstraints(max_length=256), AfterValidator(_contact)] | None = None
+    number: Annotated[str, StringConstraints(max_length=64), AfterValidator(number_to_dial)] | None = None
 
 
 def endpoint_of(agent_id: str, table: EndpointTable, realm: str) -> Endpoint:
     """An agent's phone; ``realm`` is for those that name none."""
     if table.contact is not None:
         return Endpoint(agent_id, contact=table.contact)
+    if table.number is not None:
+        return Endpoint(agent_id, number=table.number)
     return registering(agent_id, table, realm)
 
 
@@ -76,6 +80,8 @@ def endpoint_value(endpoint: Endpoint) -> Mapping[str, Value]:
     """A phone as the file has it."""
     if endpoint.contact:
         return {"contact": endpoint.contact}
+    if endpoint.number:
+        return {"number": endpoint.number}
     value: dict[str, Value] = {"username": endpoint.username, "realm": endpoint.realm}
     if endpoint.ha1_md5:
         value["ha1_md5"] = endpoint.ha1_md5

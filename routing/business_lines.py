@@ -91,6 +91,15 @@ def line_findings(document: _Table, line_of_place: Callable[[Path], int]) -> Ite
             taken[number] = ("the number of a line", place)
         if "username" not in table:
             yield ("lines", position), "a line needs a username, by which its phone registers"
+    for place, written in _agents_numbers(document):
+        number = _read(written)
+        if number in taken:
+            what, other = taken[number]
+            where = line_of_place(other)
+            yield (
+                place,
+                f"{number} is {what}, in line {where}: an agent's phone that is called over the trunk is not ours",
+            )
 
 
 def _target_numbers(document: _Table) -> Iterator[tuple[Path, object]]:
@@ -99,6 +108,14 @@ def _target_numbers(document: _Table) -> Iterator[tuple[Path, object]]:
         for at, item in enumerate(held):
             place = ("contracts", position, "target_numbers", at)
             yield place, item.get("number") if isinstance(item, Mapping) else item
+
+
+def _agents_numbers(document: _Table) -> Iterator[tuple[Path, object]]:
+    for position, agent in enumerate(_items(document, "agents")):
+        endpoints = _items(agent, "endpoints") if isinstance(agent, Mapping) else []
+        for at, endpoint in enumerate(endpoints):
+            if isinstance(endpoint, Mapping):
+                yield ("agents", position, "endpoints", at, "number"), endpoint.get("number")
 
 
 def _items(table: _Table, key: str) -> list[Any]:

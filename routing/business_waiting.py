@@ -13,8 +13,8 @@ from routing.business_fields import STRICT, Name, refusal_status
 from routing.business_steps import Level, WaitingSeconds
 from routing.business_ways import DestinationTable, Sound, destination_of, destination_value
 from routing.conditions import HIGHEST_PRIORITY
-from routing.contract import Agent, Answering, Contract, Group, Waiting
-from routing.plan import FIRST_TIER, LAST_TIER, NextStep, Overflow, Refusal
+from routing.contract import ENDPOINT_SECONDS, Agent, Answering, Contract, Group, Ringing, Waiting
+from routing.plan import FIRST_TIER, LAST_TIER, LONGEST_RING_SECONDS, NextStep, Overflow, Refusal
 from routing.toml_text import Value
 
 _MOST_CALLERS = 10_000
@@ -81,6 +81,14 @@ class AgentRules(BaseModel):
 
     skills: dict[Name, Level] = {}
     wrap_up_seconds: _WrapUp | None = None
+    ring: Ringing = "together"
+    endpoint_seconds: int = Field(default=ENDPOINT_SECONDS, ge=1, le=LONGEST_RING_SECONDS)
+
+    @model_validator(mode="after")
+    def _takes_turns(self) -> "AgentRules":
+        if "endpoint_seconds" in self.model_fields_set and self.ring != "in_order":
+            raise ValueError('endpoint_seconds is for phones that ring one after the other: write ring = "in_order"')
+        return self
 
 
 class GroupRules(BaseModel):
@@ -121,7 +129,12 @@ def _overflow(table: OverflowTable) -> Overflow:
 
 def agent_arguments(table: AgentRules) -> dict[str, Any]:
     """Arguments of :class:`routing.contract.Agent`."""
-    return {"skills": dict(table.skills), "wrap_up_seconds": table.wrap_up_seconds}
+    return {
+        "skills": dict(table.skills),
+        "wrap_up_seconds": table.wrap_up_seconds,
+        "ring": table.ring,
+        "endpoint_seconds": table.endpoint_seconds,
+    }
 
 
 def group_arguments(table: GroupRules) -> dict[str, Any]:
@@ -180,6 +193,10 @@ def agent_rules(agent: Agent) -> dict[str, Value]:
         rules["skills"] = dict(agent.skills)
     if agent.wrap_up_seconds is not None:
         rules["wrap_up_seconds"] = agent.wrap_up_seconds
+    if agent.ring != "together":
+        rules["ring"] = agent.ring
+        if agent.endpoint_seconds != ENDPOINT_SECONDS:
+            rules["endpoint_seconds"] = agent.endpoint_seconds
     return rules
 
 

@@ -13,7 +13,8 @@ from routing.toml_text import Value
 Sound = Annotated[str, StringConstraints(max_length=128, pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\z")]
 
 
-def _number(value: str) -> str:
+def number_to_dial(value: str) -> str:
+    """The number in E.164. Raises ``ValueError``."""
     number = target_number(value)
     if number is None or not number.startswith("+"):
         raise ValueError(f"{value!r} is no number to dial: write it international, such as +491713920012")
@@ -25,7 +26,7 @@ class DestinationTable(BaseModel):
 
     model_config = STRICT
 
-    dial: Annotated[str, StringConstraints(max_length=64), AfterValidator(_number)] | None = None
+    dial: Annotated[str, StringConstraints(max_length=64), AfterValidator(number_to_dial)] | None = None
     announcement: Sound | None = None
     voicemail: Name | None = None
     callback: Literal[True] | None = None

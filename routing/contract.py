@@ -15,6 +15,7 @@ _NO_LEVELS: Mapping[str, int] = MappingProxyType({})
 _NEXT_STEP = NextStep()
 
 Answering = Literal["ring_through", "answer_at_once"]
+Ringing = Literal["together", "in_order"]
 
 #: What may stand in braces in a presentation's texts.
 PLACEHOLDERS = (
@@ -168,7 +169,8 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One phone of an agent: a registering ``username``, or a fixed ``contact`` (a SIP URI); never both.
+    """One phone of an agent: a registering ``username``, a fixed ``contact`` (a SIP URI), or a ``number`` (E.164) of
+    the public network, which is called over the trunk; one of them.
 
     HA1 values are lower-case hexadecimal of ``username:realm:password`` (RFC 7616 section 3.4.2).
     ``algorithms`` are what a challenge offers, in this order (RFC 8760 section 2.4).
@@ -181,6 +183,11 @@ class Endpoint:
     ha1_md5: str = field(default="", repr=False)
     ha1_sha256: str = field(default="", repr=False)
     algorithms: tuple[str, ...] = ("MD5",)
+    number: str = ""
+
+
+#: How long each of an agent's endpoints rings that ring in order.
+ENDPOINT_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +195,8 @@ class Agent:
     """A person who takes calls at one or more endpoints.
 
     ``skills`` are levels by skill, 1 to 10. ``wrap_up_seconds`` is for after-call work, None if the contract says.
+    The endpoints ring together, or one after the other: each for ``endpoint_seconds``, the last one as long as
+    the offer stands.
     """
 
     id: str
@@ -195,6 +204,8 @@ class Agent:
     endpoints: tuple[Endpoint, ...] = ()
     skills: Mapping[str, int] = field(default_factory=lambda: _NO_LEVELS)
     wrap_up_seconds: int | None = None
+    ring: Ringing = "together"
+    endpoint_seconds: int = ENDPOINT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

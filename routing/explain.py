@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from routing.conditions import ANONYMOUS_CALLER, UNCONDITIONAL, Conditions, Effective
-from routing.contract import ALWAYS, Agent, Contract, Validity
+from routing.contract import ALWAYS, Agent, Contract, Endpoint, Validity
 from routing.directory import Assignment, Directory, Found, Unknown
 from routing.forwarding import SERVICES
 from routing.hours import OWN
@@ -222,7 +222,13 @@ def _agent(directory: Directory, agent_id: str, states: Mapping[str, str]) -> Ex
 
 
 def _phones(agent: Agent) -> tuple[str, ...]:
-    return tuple(endpoint.contact or f"registers as {endpoint.username}" for endpoint in agent.endpoints)
+    return tuple(_phone(endpoint) for endpoint in agent.endpoints)
+
+
+def _phone(endpoint: Endpoint) -> str:
+    if endpoint.number:
+        return f"{endpoint.number} over the trunk"
+    return endpoint.contact or f"registers as {endpoint.username}"
 
 
 # -- why not ---------------------------------------------------------------------------------------------

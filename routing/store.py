@@ -165,6 +165,7 @@ endpoints = Table(
     Column("ha1_md5", String(32), nullable=False),
     Column("ha1_sha256", String(64), nullable=False),
     Column("algorithms", String(64), nullable=False),
+    Column("number", String(32), nullable=False, server_default=""),
 )
 
 groups = Table(
@@ -313,6 +314,7 @@ def _endpoint_row(agent_id: str, position: int, endpoint: Endpoint) -> dict[str,
         "ha1_md5": endpoint.ha1_md5,
         "ha1_sha256": endpoint.ha1_sha256,
         "algorithms": ",".join(endpoint.algorithms),
+        "number": endpoint.number,
     }
 
 
@@ -396,6 +398,7 @@ def _endpoint(row: Row[Any]) -> Endpoint:
         row.ha1_md5,
         row.ha1_sha256,
         tuple(row.algorithms.split(",")),
+        row.number,
     )
 
 

@@ -369,12 +369,12 @@ def test_whatever_is_written_is_read_again_as_it_was(business: Business) -> None
         (
             "{ username",
             '{ contact = "sip:a@192.0.2.1", username',
-            "8: agents[1].endpoints[1]: an endpoint has either a username or a contact",
+            "8: agents[1].endpoints[1]: an endpoint has a username, a contact or a number: one of them",
         ),
         (
             'username = "anna", password = "open sesame"',
             "",
-            "8: agents[1].endpoints[1]: an endpoint has either a username or a contact",
+            "8: agents[1].endpoints[1]: an endpoint has a username, a contact or a number: one of them",
         ),
         (
             ', password = "open sesame"',
@@ -389,7 +389,7 @@ def test_whatever_is_written_is_read_again_as_it_was(business: Business) -> None
         (
             'username = "anna"',
             'contact = "sip:anna@192.0.2.1"',
-            "8: agents[1].endpoints[1].password: belongs to a username; a contact is not asked who it is",
+            "8: agents[1].endpoints[1].password: belongs to a username; nothing else is asked who it is",
         ),
         (
             'password = "open sesame"',

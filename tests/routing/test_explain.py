@@ -52,7 +52,7 @@ plan
        anna (Anna Adler): waiting; registers as anna
   2. group office, all at once, 30 s
        anna (Anna Adler): waiting; registers as anna
-       ben (Ben Brandt): unregistered; registers as ben
+       ben (Ben Brandt): unregistered; registers as ben, +491713920013 over the trunk
   then 480 temporarily unavailable
 tariff           0.99 EUR a minute, 60/60
 the agent sees
