@@ -80,6 +80,10 @@ class Mailer:
 
     def start(self) -> None:
         """Take up what an earlier process left, and work from now on."""
+        try:
+            self._outbox.prepare()
+        except OSError as error:
+            log.error("voicemail_unreadable", error=error.strerror)
         self._writer.start()
         self._sender.start()
 

@@ -40,6 +40,10 @@ class Outbox:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def prepare(self) -> None:
+        """Make the folder, for our eyes only: voices and numbers are in it. One that is there keeps its rights."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     def notes(self) -> Iterator[tuple[Path, Note] | Unreadable]:
         """All there are, the oldest of each mailbox first."""
         for path in self._ours(".json"):

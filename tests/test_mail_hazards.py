@@ -6,6 +6,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+import structlog
 
 from b2bua.call.messages import Message, shown
 from b2bua.config import MailSection
@@ -99,3 +100,23 @@ def test_files_that_are_no_messages_are_neither_sent_nor_deleted(tmp_path: Path)
     before = sorted(tmp_path.rglob("*"))
     Room(tmp_path, keep_days=90).mailer.look()
     assert sorted(tmp_path.rglob("*")) == [path for path in before if path != ours]
+
+
+def test_a_folder_that_the_server_makes_is_for_its_own_user_and_another_one_keeps_its_rights(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "var" / "voicemail", tmp_path / "shared"
+    theirs.mkdir(mode=0o750)
+    for folder in (ours, theirs):
+        room = Room(folder)
+        room.mailer.start()
+        room.mailer.stop()
+    assert [folder.stat().st_mode & 0o777 for folder in (ours, theirs)] == [0o700, 0o750]
+
+
+def test_a_folder_that_cannot_be_is_told_and_stops_no_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    room = Room(tmp_path / "file" / "voicemail")
+    logs = structlog.testing.CapturingLogger()
+    monkeypatch.setattr("b2bua.mailer.log", logs)
+    room.mailer.start()
+    room.mailer.stop()
+    assert logs.calls[0].args == ("voicemail_unreadable",)
