@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
-from b2bua.call import departure, line_call, waiting
+from b2bua.call import departure, line_call, ringing, waiting
 from b2bua.call.departure import Departure
 from b2bua.call.leg import AGENT, CALLER, Leg, Offer
 from b2bua.call.line_call import CallFloor
@@ -41,11 +41,7 @@ from routing.contract import Contract
 
 log = structlog.get_logger("b2bua.call")
 
-ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
-
 _NOT_JOINED = (State.JOINING, State.WHISPERING)
-#: What a withdrawn offer tells the agent's phone (RFC 3326).
-_WITHDRAWAL_REASONS = {"answered_elsewhere": ELSEWHERE}
 
 
 class Call:
@@ -128,14 +124,7 @@ class Call:
         offer = self.offers.get(leg.agent_id)
         leg.release()
         if offer is not None:
-            status = event.status
-            if status >= 600:
-                # RFC 3261 21.6: this agent does not want the call at any phone
-                for other in [other for other in offer.legs if other is not leg]:
-                    self.cancel(other, "", at)
-                offer.legs[:] = [leg]
-            if offer.note_failure(leg, status):
-                self.step(Input.LEG_FAILED, at, offer)
+            ringing.phone_failed(self, offer, leg, event.status, at)
 
     def _on_cancelled(self, leg: Leg, event: InviteCancelled, at: int) -> None:
         leg.release()
@@ -285,20 +274,11 @@ class Call:
         else:
             self.media.offer(self.id, CALLER, AGENT, self.invite_body)
 
-    def _ring_agent(self, at: int, agent_id: object) -> None:
-        assert isinstance(agent_id, str)
-        offer = Offer(agent_id)
-        self.offers[agent_id] = offer
-        offer.legs = self.ports.ring(self, agent_id, at)
-        if not offer.legs:
-            del self.offers[agent_id]
-            self.floor.offer_declined(self.id, agent_id, "unreachable", at / 1e9)
-
     def _pass_progress(self, at: int, leg: object) -> None:
         assert isinstance(leg, Leg)
         if self.summary.accepted_at:
             return  # has been answered, and hears music
-        if leg.early_body and len(self.offers) == 1 and self.description:
+        if leg.early_body and len(self.offers) == 1 and self.description and not leg.over_trunk:
             # early media (183): one agent rings, so nobody else's sound can get between
             self.media.answer(self.id, AGENT, CALLER, leg.early_body)
         else:
@@ -315,39 +295,12 @@ class Call:
         assert isinstance(sdp, bytes)
         self.caller.talking_to.ring(at / 1e9, 183, sdp)
 
-    def _note_leg_failure(self, at: int, offer: object) -> None:
-        assert isinstance(offer, Offer)
-        if self.offers.pop(offer.agent_id, None) is not None:
-            self.floor.offer_declined(self.id, offer.agent_id, offer.failure, at / 1e9)
-
-    def _stop_ringing(self, at: int, subject: object) -> None:
-        """``subject`` is (agent, cause): an offer withdrawn, or an answer that came too late."""
-        assert isinstance(subject, tuple)
-        agent_id, cause = subject
-        offer = self.offers.pop(agent_id, None)
-        if offer is not None:
-            reason = _WITHDRAWAL_REASONS.get(cause, "")
-            for leg in offer.legs:
-                self.cancel(leg, reason, at)
-
     def cancel(self, leg: Leg, reason: str, at: int) -> None:
         """Let a leg go: CANCEL or BYE, whatever it takes, with this Reason (RFC 3326)."""
         session = leg.session
         leg.release()
         if session is not None:
             session.hangup(at / 1e9, reason)
-
-    def _report_answer(self, at: int, leg: object) -> None:
-        assert isinstance(leg, Leg)
-        offer = self.offers.get(leg.agent_id)
-        if offer is None:
-            self.cancel(leg, ELSEWHERE, at)
-            return
-        # the agent's other phones stop ringing whoever wins
-        for other in [other for other in offer.legs if other is not leg]:
-            self.cancel(other, ELSEWHERE, at)
-        offer.legs[:] = [leg]
-        self.floor.offer_answered(self.id, leg.agent_id, at / 1e9)
 
     # -- actions: joining and talking --------------------------------------------------------------------
 
@@ -408,7 +361,7 @@ class Call:
 
     def _hang_up_late_answer(self, at: int, leg: object) -> None:
         assert isinstance(leg, Leg)
-        self.cancel(leg, ELSEWHERE, at)
+        self.cancel(leg, ringing.ELSEWHERE, at)
 
     # -- actions: the end --------------------------------------------------------------------------------
 
@@ -456,6 +409,7 @@ class Call:
 
     def _write_record(self, at: int, statistics: object) -> None:
         for offer in self.offers.values():
+            offer.end_turns()
             for leg in offer.legs:
                 self.cancel(leg, "", at)
         self.offers.clear()
@@ -464,8 +418,8 @@ class Call:
 
 
 def _action(name: str) -> Callable[[Call, int, object], None]:
-    """An action of the table: the call's own, or of the rooms for waiting and leaving."""
-    for room in (waiting, departure, line_call):
+    """An action of the table: the call's own, or of the rooms for ringing, waiting and leaving."""
+    for room in (ringing, waiting, departure, line_call):
         found: Callable[[Call, int, object], None] | None = getattr(room, name, None)
         if found is not None:
             return found

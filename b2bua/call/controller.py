@@ -22,6 +22,7 @@ from b2bua.sip.endpoint import Endpoint
 from b2bua.sip.errors import LocalProtocolError
 from b2bua.sip.events import SipEvent
 from b2bua.sip.session import Session
+from b2bua.sip.timers import Timer
 from media.engine import (
     DigitPressed,
     LegStatistics,
@@ -220,23 +221,38 @@ class CallController:
 
     # -- what calls ask of us ----------------------------------------------------------------------------
 
-    def ring(self, call: Call, agent_id: str, at: int) -> list[Leg]:
-        """INVITE every reachable phone of the agent, or of the line with this number."""
+    def turns(self, call: Call, agent_id: str, at: int) -> tuple[list[list[Phone]], float]:
+        """Every reachable phone of the agent, or of the line with this number, as they ring after each other."""
         if call.summary.without_contract:
-            return self._ring_line(call, agent_id, at)
+            line = self.directory.lines.get(agent_id)
+            return ([] if line is None else [self.phones.of((line.endpoint,), at / 1e9)]), 0.0
         agent = self.directory.agents.get(agent_id)
         if agent is None:
-            return []
-        from_value = self.presentation.from_value(call.contract, call.summary)
-        headers = self.presentation.headers(call.contract, call.summary)
-        return self._invite(call, self.phones.of(agent.endpoints, at / 1e9), agent_id, from_value, headers, at)
+            return [], 0.0
+        if agent.ring == "in_order":
+            return self.phones.in_turn(agent.endpoints, at / 1e9), float(agent.endpoint_seconds)
+        return [self.phones.of(agent.endpoints, at / 1e9)], 0.0
 
-    def _ring_line(self, call: Call, number: str, at: int) -> list[Leg]:
-        line = self.directory.lines.get(number)
-        if line is None:
-            return []
-        from_value, headers = self.presentation.for_line(call.summary, number)
-        return self._invite(call, self.phones.of((line.endpoint,), at / 1e9), number, from_value, headers, at)
+    def ring(self, call: Call, agent_id: str, phones: list[Phone], at: int) -> list[Leg]:
+        """INVITE these phones of the agent, or of the line with this number."""
+        if call.summary.without_contract:
+            return self._invite(call, phones, agent_id, *self.presentation.for_line(call.summary, agent_id), at)
+        ours = [phone for phone in phones if not phone.number]
+        legs = []
+        if ours:
+            from_value = self.presentation.from_value(call.contract, call.summary)
+            headers = self.presentation.headers(call.contract, call.summary)
+            legs = self._invite(call, ours, agent_id, from_value, headers, at)
+        for phone in phones:
+            if phone.number:
+                # a carrier takes a call of somebody else's number only as a forwarded one
+                shown = self.presentation.forwarded(call.summary, phone.number)
+                legs += self._invite(call, [phone], agent_id, *shown, at)
+        return legs
+
+    def start_timer(self, when: float, action: Callable[[float], None]) -> Timer:
+        """A timer of the endpoint's heap."""
+        return self.endpoint.timers.start(when, action)
 
     def dial(self, call: Call, number: str, at: int) -> list[Leg]:
         """INVITE a number over the trunk: a forwarding, or what a line has dialled."""
@@ -253,6 +269,7 @@ class CallController:
         legs = []
         for phone in phones:
             leg = Leg(call, AGENT, None, agent_id)
+            leg.over_trunk = bool(agent_id and phone.number)
             to_value = f"<sip:{phone.to_user}@{self.presentation.domain}>"
             try:
                 leg.session = self.endpoint.invite(

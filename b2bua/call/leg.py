@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from b2bua.call.phones import Phone
 from b2bua.sip.session import Session
+from b2bua.sip.timers import Timer
 from routing.floor import DeclineReason
 
 if TYPE_CHECKING:
@@ -13,9 +15,12 @@ AGENT = "agent"
 
 
 class Leg:
-    """One party's SIP session; ``session.owner`` points here, so that an event finds its call."""
+    """One party's SIP session; ``session.owner`` points here, so that an event finds its call.
 
-    __slots__ = ("agent_id", "call", "early_body", "role", "session", "sip_call_id")
+    ``over_trunk``: what is heard before the answer is the agent's mobile network, and nothing for the caller.
+    """
+
+    __slots__ = ("agent_id", "call", "early_body", "over_trunk", "role", "session", "sip_call_id")
 
     def __init__(self, call: "Call", role: str, session: Session | None, agent_id: str = "") -> None:
         self.call = call
@@ -23,6 +28,7 @@ class Leg:
         self.session = session
         self.agent_id = agent_id
         self.early_body = b""
+        self.over_trunk = False
         self.sip_call_id = ""
 
     @property
@@ -39,14 +45,31 @@ class Leg:
 
 
 class Offer:
-    """One agent being rung for one caller, at one or more phones."""
+    """One agent being rung for one caller, at one or more phones.
 
-    __slots__ = ("agent_id", "failure", "legs")
+    ``turns`` are phones that ring after those that do now, ``turn_seconds`` how long each turn is.
+    """
+
+    __slots__ = ("agent_id", "failure", "legs", "timer", "turn_seconds", "turns")
 
     def __init__(self, agent_id: str) -> None:
         self.agent_id = agent_id
         self.legs: list[Leg] = []
         self.failure: DeclineReason = "unreachable"
+        self.turns: list[list[Phone]] = []
+        self.turn_seconds = 0.0
+        self.timer: Timer | None = None
+
+    def end_turns(self) -> None:
+        """No other phones will ring after those that do."""
+        self.turns = []
+        self.end_turn()
+
+    def end_turn(self) -> None:
+        """Whoever rings now rings no longer by the clock."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     def note_failure(self, leg: Leg, status: int) -> bool:
         """One phone refused; True if none is left ringing. The kindest of the reasons is kept."""

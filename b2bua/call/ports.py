@@ -1,9 +1,12 @@
 """What a call asks of the exchange around it."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from accounting.journal import Activity
 from b2bua.call.leg import Leg
+from b2bua.call.phones import Phone
+from b2bua.sip.timers import Timer
 from media.engine import LegStatistics
 from routing.floor import Floor
 
@@ -16,8 +19,14 @@ class Ports(Protocol):
 
     floor: Floor
 
-    def ring(self, call: "Call", agent_id: str, at: int) -> list[Leg]:
-        """Send INVITEs to the agent's reachable phones; an empty list if there are none."""
+    def turns(self, call: "Call", agent_id: str, at: int) -> tuple[list[list[Phone]], float]:
+        """The agent's reachable phones, those that ring together in one list, and how many seconds each list rings."""
+
+    def ring(self, call: "Call", agent_id: str, phones: list[Phone], at: int) -> list[Leg]:
+        """Send INVITEs to these phones of the agent; an empty list if none can be sent."""
+
+    def start_timer(self, when: float, action: Callable[[float], None]) -> Timer:
+        """Call ``action(now)`` at this monotonic second."""
 
     def connected(self, call: "Call", at: int) -> None:
         """The connected interval opens."""

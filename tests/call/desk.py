@@ -108,6 +108,7 @@ class Desk:
         calls_per_second: float = 0.0,
         port_limit: int = 1000,
         change: Callable[[Contract], Contract] = lambda contract: contract,
+        proxy: str = "sip:192.0.2.1",
     ) -> None:
         self.now = 100.0
         self.journal: list[Item] = []
@@ -124,7 +125,7 @@ class Desk:
         )
         controller = CallController(
             endpoint, self.media, self.floor, Ledger(self.journal.append, 1_750_000_000_000_000_000, "run"),
-            Phones(registrar, {"udp": "main"}, "sip:192.0.2.1"), presentation, self.metrics,
+            Phones(registrar, {"udp": "main"}, proxy), presentation, self.metrics,
             Messages(Path("/messages"), 120.0, self.messages.append),
         )  # fmt: skip
         trunks = Trunks([trunk or Trunk("carrier", ("192.0.2.0/28",))])
