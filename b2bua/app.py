@@ -31,6 +31,7 @@ from b2bua.mailer import Mailer
 from b2bua.metrics import Metrics, Sample
 from b2bua.net.transports import ListenerSpec, Transports
 from b2bua.notary import Notary
+from b2bua.reachability import Reachability
 from b2bua.registrar import Registrar
 from b2bua.sip.dialog import LocalAddress
 from b2bua.sip.digest import DigestServer
@@ -127,12 +128,16 @@ class App:
             by_transport.setdefault(listener.transport, listener.name)
         floor = Floor(FloorRules(**config.floor.model_dump(exclude={"after_crash_seconds"})))
         presentation = config.presentation
+        phones = Phones(registrar, by_transport, next((trunk.proxy for trunk in config.trunks if trunk.proxy), ""))
+        reachability = None
+        if sip.options_seconds:
+            reachability = Reachability(endpoint, phones, sip.options_seconds, config.server.domain)
         controller = CallController(
             endpoint,
             self.media,
             floor,
             Ledger(self.books.writer.append, self._wall_anchor_ns),
-            Phones(registrar, by_transport, next((trunk.proxy for trunk in config.trunks if trunk.proxy), "")),
+            phones,
             Presentation(presentation.display_name, presentation.headers, config.server.domain),
             self.metrics,
             self._messages(),
@@ -150,7 +155,7 @@ class App:
             limits.calls_per_second,
             limits.retry_after_seconds,
         )
-        return Exchange(endpoint, admission, controller, floor, self.media, registrar)
+        return Exchange(endpoint, admission, controller, floor, self.media, registrar, reachability)
 
     def _messages(self) -> Messages | None:
         voicemail = self.config.voicemail

@@ -270,7 +270,9 @@ class WebSection(_Section):
 
 
 class SipSection(_Section):
-    """Timers (RFC 3261 table 4) and session timers (RFC 4028), registrations and digest."""
+    """Timers (RFC 3261 table 4) and session timers (RFC 4028), registrations and digest.
+
+    ``options_seconds``: how often each phone of an agent is asked whether it is there (OPTIONS); 0 is never."""
 
     t1_ms: int = Field(default=500, ge=10, le=5000)
     t2_ms: int = Field(default=4000, ge=100, le=60000)
@@ -280,6 +282,7 @@ class SipSection(_Section):
     min_register_expires: int = Field(default=60, ge=1)
     max_register_expires: int = Field(default=3600, ge=1)
     nonce_seconds: int = Field(default=300, ge=10, le=86400)
+    options_seconds: int = Field(default=60, ge=0, le=86400)
 
 
 class PresentationSection(_Section):

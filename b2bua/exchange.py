@@ -9,10 +9,12 @@ from collections.abc import Iterator
 
 from b2bua.admission import Admission
 from b2bua.call.controller import CallController
+from b2bua.call.leg import Leg
 from b2bua.metrics import Sample
+from b2bua.reachability import Reachability
 from b2bua.registrar import Registrar
 from b2bua.sip.endpoint import Endpoint
-from b2bua.sip.events import InviteReceived, RequestReceived
+from b2bua.sip.events import InviteFailed, InviteReceived, RequestReceived
 from b2bua.sip.hop import Hop
 from b2bua.sip.message import Request, Response
 from media.engine import MediaEngine
@@ -21,7 +23,10 @@ from routing.floor import Floor
 
 
 class Exchange:
-    """Takes what the network and the clock bring, gives what has to be sent."""
+    """Takes what the network and the clock bring, gives what has to be sent.
+
+    Without a ``reachability`` nobody asks phones whether they are there.
+    """
 
     def __init__(
         self,
@@ -31,6 +36,7 @@ class Exchange:
         floor: Floor,
         media: MediaEngine,
         registrar: Registrar,
+        reachability: Reachability | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.admission = admission
@@ -38,6 +44,9 @@ class Exchange:
         self.floor = floor
         self.media = media
         self.registrar = registrar
+        self.reachability = reachability
+        if reachability is not None:
+            registrar.on_stored = reachability.stored.append
         self.datagrams_to_send = endpoint.datagrams_to_send
 
     # -- what comes in -----------------------------------------------------------------------------------
@@ -68,6 +77,8 @@ class Exchange:
         self.endpoint.handle_timers(now)
         self.floor.handle_timers(now)
         self.controller.lines.handle_timers(now)
+        if self.reachability is not None:
+            self.reachability.handle_timers(now)
         self.settle(at)
 
     def next_deadline(self) -> float | None:
@@ -77,6 +88,9 @@ class Exchange:
         line = self.controller.lines.next_deadline()
         if line is not None and (floor is None or line < floor):
             floor = line
+        turn = self.reachability.next_deadline() if self.reachability is not None else None
+        if turn is not None and (floor is None or turn < floor):
+            floor = turn
         if sip is None or floor is None:
             return floor if sip is None else sip
         return min(sip, floor)
@@ -98,6 +112,7 @@ class Exchange:
         media = self.media.events
         registrar = self.registrar.events
         controller = self.controller
+        reachability = self.reachability
         while True:
             if sip:
                 event = sip.popleft()
@@ -106,6 +121,8 @@ class Exchange:
                 elif type(event) is RequestReceived:
                     self.admission.request_received(event, at)
                 else:
+                    if type(event) is InviteFailed and event.response is None:
+                        self._doubt(event.session.owner, at)
                     controller.sip_event(event, at)
             elif floor:
                 controller.floor_event(floor.popleft(), at)
@@ -115,6 +132,10 @@ class Exchange:
                 controller.media_event(media.popleft(), at)
             elif registrar:
                 self._reach_changed(registrar.popleft().username, at)
+            elif reachability is not None and reachability.stored:
+                self._look_at(reachability, reachability.stored.popleft(), at)
+            elif reachability is not None and reachability.events:
+                self._tell_floor(reachability.events.popleft(), at)
             else:
                 return
 
@@ -131,6 +152,8 @@ class Exchange:
         for agent_id in before.agents.keys() - directory.agents.keys():
             # nobody may offer to an agent that is gone, until a phone of theirs is there again
             self.floor.agent_reachable(agent_id, False, at / 1e9)
+        if self.reachability is not None:
+            self.reachability.use(directory.agents, at / 1e9)
         for agent_id in directory.agents:
             self._tell_floor(agent_id, at)
         # who is new is known to be within reach, or not, before anybody is offered
@@ -142,8 +165,23 @@ class Exchange:
         if endpoint is not None and endpoint.agent_id:
             self._tell_floor(endpoint.agent_id, at)
 
+    def _look_at(self, reachability: Reachability, username: str, at: int) -> None:
+        endpoint = self.controller.directory.endpoint(username)
+        agent = None if endpoint is None else self.controller.directory.agents.get(endpoint.agent_id)
+        if agent is not None:
+            reachability.look_at(agent, at / 1e9)
+
+    def _doubt(self, owner: object, at: int) -> None:
+        """Nothing came back from a phone that was to ring."""
+        if self.reachability is not None and isinstance(owner, Leg) and not owner.over_trunk:
+            agent = self.controller.directory.agents.get(owner.agent_id)
+            if agent is not None:
+                self.reachability.doubt(agent, at / 1e9)
+
     def _tell_floor(self, agent_id: str, at: int) -> None:
-        agent = self.controller.directory.agents[agent_id]
+        agent = self.controller.directory.agents.get(agent_id)
+        if agent is None:
+            return
         now = at / 1e9
         self.floor.agent_reachable(agent_id, bool(self.controller.phones.of(agent.endpoints, now)), now)
 
@@ -177,6 +215,8 @@ class Exchange:
         yield "b2bua_agents_in_wrap_up", "Agents in after-call work", float(counts.agents_in_wrap_up)
         yield "b2bua_callers_waiting", "Callers who wait while nobody rings", float(counts.callers_waiting)
         yield "b2bua_registrations", "Registered contacts", float(self.registrar.count)
+        if self.reachability is not None:
+            yield "b2bua_phones_unreachable", "Agents' phones that gave no answer", float(self.reachability.dead)
         yield "b2bua_client_transactions", "Client transactions in progress", float(endpoint.layer.client_count)
         yield "b2bua_server_transactions", "Server transactions in progress", float(endpoint.layer.server_count)
         yield "b2bua_sip_timers", "Timers in the heap", float(len(endpoint.timers))

@@ -4,6 +4,7 @@ Who may register is decided before; here an authenticated user's REGISTER become
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from b2bua.sip.errors import RemoteProtocolError
@@ -51,6 +52,8 @@ class Registrar:
 
     def __init__(self, min_expires: int = 60, max_expires: int = 3600) -> None:
         self.events: deque[RegistrationChanged] = deque()
+        #: who wants to know each user name whose bindings are others than before, or were renewed
+        self.on_stored: Callable[[str], None] | None = None
         self._min = min_expires
         self._max = max_expires
         self._bindings: dict[str, list[Binding]] = {}
@@ -160,6 +163,8 @@ class Registrar:
             self._bindings.pop(username, None)
         if before != bool(bindings):
             self.events.append(RegistrationChanged(username, bool(bindings)))
+        if self.on_stored is not None:
+            self.on_stored(username)
 
 
 def _find(bindings: list[Binding], contact: NameAddr) -> Binding | None:

@@ -39,6 +39,9 @@ port_min = 10000
 port_max = 59999
 quarantine_seconds = 3.0
 
+[sip]
+options_seconds = 0
+
 [database]
 url = "sqlite:///$database"
 

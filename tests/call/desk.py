@@ -12,6 +12,7 @@ from b2bua.call.phones import Phones
 from b2bua.call.presentation import Presentation
 from b2bua.exchange import Exchange
 from b2bua.metrics import Metrics
+from b2bua.reachability import Reachability
 from b2bua.registrar import Registrar
 from b2bua.sip.dialog import LocalAddress
 from b2bua.sip.digest import DigestServer, answer_challenge
@@ -109,6 +110,7 @@ class Desk:
         port_limit: int = 1000,
         change: Callable[[Contract], Contract] = lambda contract: contract,
         proxy: str = "sip:192.0.2.1",
+        options_seconds: float = 0,
     ) -> None:
         self.now = 100.0
         self.journal: list[Item] = []
@@ -123,9 +125,10 @@ class Desk:
             {"X-Greeting": "{greeting}", "X-Forwarded-From": "{forwarded_from}", "X-Kind": "{forwarding_kind}"},
             REALM,
         )
+        phones = Phones(registrar, {"udp": "main"}, proxy)
         controller = CallController(
             endpoint, self.media, self.floor, Ledger(self.journal.append, 1_750_000_000_000_000_000, "run"),
-            Phones(registrar, {"udp": "main"}, proxy), presentation, self.metrics,
+            phones, presentation, self.metrics,
             Messages(Path("/messages"), 120.0, self.messages.append),
         )  # fmt: skip
         trunks = Trunks([trunk or Trunk("carrier", ("192.0.2.0/28",))])
@@ -133,7 +136,8 @@ class Desk:
             endpoint, controller, registrar, trunks, DigestServer(REALM, b"key"), self.metrics,
             1_750_000_000_000_000_000, max_calls, calls_per_second,
         )  # fmt: skip
-        self.exchange = Exchange(endpoint, self.admission, controller, self.floor, self.media, registrar)
+        reachability = Reachability(endpoint, phones, options_seconds, REALM) if options_seconds else None
+        self.exchange = Exchange(endpoint, self.admission, controller, self.floor, self.media, registrar, reachability)
         read = read_business(business, "business", REALM)
         contracts = [change(contract) for contract in read.contracts]
         self.exchange.use(Directory(contracts, read.agents, read.groups, 1, read.lines), self.at)

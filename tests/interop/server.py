@@ -58,6 +58,7 @@ missed_before_break = 2
 
 [sip]
 t1_ms = 100
+options_seconds = 0
 
 [database]
 url = "{database}"
