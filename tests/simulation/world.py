@@ -20,6 +20,7 @@ from b2bua.call.presentation import Presentation
 from b2bua.call.states import State
 from b2bua.exchange import Exchange
 from b2bua.metrics import Metrics
+from b2bua.reachability import Reachability
 from b2bua.registrar import Registrar
 from b2bua.sip.dialog import LocalAddress
 from b2bua.sip.digest import DigestServer
@@ -307,9 +308,16 @@ class World:
     """Clock, network, one exchange, one carrier and some phones."""
 
     def __init__(
-        self, seed: int, weather: Weather | None = None, agents: int = 6, directory: Directory | None = None
+        self,
+        seed: int,
+        weather: Weather | None = None,
+        agents: int = 6,
+        directory: Directory | None = None,
+        options_seconds: float = 0.0,
     ) -> None:
-        """``directory`` may be another one than ``make_directory`` makes, for as many agents."""
+        """``directory`` may be another one than ``make_directory`` makes, for as many agents. Their phones are asked
+        every ``options_seconds`` whether they are there; 0: never."""
+        self.options_seconds = options_seconds
         self.random = random.Random(seed)
         self.weather = weather or Weather()
         self.now = 1000.0
@@ -345,15 +353,19 @@ class World:
         registrar = Registrar()
         floor = Floor()
         metrics = Metrics()
+        phones = Phones(registrar, {"udp": "main"}, f"sip:{CARRIER[0]}")
+        reachability = None
+        if self.options_seconds:
+            reachability = Reachability(endpoint, phones, self.options_seconds, "service.example")
         controller = CallController(
             endpoint, self.media, floor, Ledger(self.take, WALL_ANCHOR_NS, "run"),
-            Phones(registrar, {"udp": "main"}, f"sip:{CARRIER[0]}"), Presentation("{customer}", {}, "service.example"),
+            phones, Presentation("{customer}", {}, "service.example"),
             metrics, Messages(Path("/messages"), 20.0, self.messages.append),
         )  # fmt: skip
         trunks = Trunks([Trunk("carrier", ("192.0.2.0/24",))])
         digest = DigestServer("service.example", b"secret")
         admission = Admission(endpoint, controller, registrar, trunks, digest, metrics, WALL_ANCHOR_NS)
-        exchange = Exchange(endpoint, admission, controller, floor, self.media, registrar)
+        exchange = Exchange(endpoint, admission, controller, floor, self.media, registrar, reachability)
         exchange.use(self.directory, self.at)
         return exchange
 
