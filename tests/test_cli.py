@@ -88,6 +88,17 @@ def test_without_a_folder_check_says_which_key_names_it(folder: Path) -> None:
     assert all("[sounds] folder = ... in b2bua.toml" in fault for fault in checked.output.splitlines())
 
 
+def test_a_mobile_without_a_trunk_that_takes_calls_is_a_fault_at_its_line(folder: Path) -> None:
+    config = folder / "b2bua.toml"
+    lines = config.read_text(encoding="utf-8").splitlines()
+    config.write_text("\n".join(line for line in lines if not line.startswith("proxy =")), encoding="utf-8")
+    checked = b2bua("check", "contracts.toml")
+    assert checked.exit_code == 1
+    line = 1 + (folder / "contracts.toml").read_text(encoding="utf-8").split('number = "+491713920013"')[0].count("\n")
+    (fault,) = checked.output.splitlines()
+    assert fault.startswith(f"contracts.toml:{line}: agent ben is called at +491713920013, but no trunk takes calls")
+
+
 def test_voicemail_without_a_folder_is_a_fault_at_each_contract_that_has_it(folder: Path) -> None:
     config = folder / "b2bua.toml"
     config.write_text(config.read_text(encoding="utf-8").replace('folder = "voicemail"', ""), encoding="utf-8")

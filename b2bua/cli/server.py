@@ -90,6 +90,18 @@ def _missing_voicemail(business: Business, file: str, text: str) -> Iterator[str
             )
 
 
+def _numbers_without_a_way(business: Business, file: str, text: str) -> Iterator[str]:
+    lines = TomlLines(text)
+    for index, agent in enumerate(business.agents):
+        for position, endpoint in enumerate(agent.endpoints):
+            if endpoint.number:
+                place = ("agents", index, "endpoints", position)
+                hint = "no trunk takes calls from us: set proxy of a trunk in b2bua.toml"
+                yield str(
+                    Fault(file, lines.locate(place), f"agent {agent.id} is called at {endpoint.number}, but {hint}")
+                )
+
+
 def check(
     config: ConfigOption = DEFAULT_CONFIG,
     contracts: Annotated[
@@ -126,6 +138,8 @@ def check(
             faults.extend(_missing_sounds(library, folder, business, str(path), text))
             if not voicemail:
                 faults.extend(_missing_voicemail(business, str(path), text))
+            if loaded is not None and not any(trunk.proxy for trunk in loaded.trunks):
+                faults.extend(_numbers_without_a_way(business, str(path), text))
         except BusinessError as error:
             faults.extend(str(fault) for fault in error.faults)
         except (OSError, UnicodeDecodeError) as error:
