@@ -100,3 +100,33 @@ async def test_a_forwarded_line_is_told_from_one_that_is_not(supervisor: Supervi
     assert code == 1
     assert "is not forwarded: refused with 486" in said
     assert not supervisor.calls(), "nothing of it is on record"
+
+
+async def test_a_phone_that_vanishes_is_not_rung_until_it_is_there_again(supervisor: Supervisor) -> None:
+    text = supervisor.config.read_text()
+    # timer F is 64 * T1, 1.3 seconds
+    supervisor.config.write_text(text + "\n[sip]\nt1_ms = 20\noptions_seconds = 1\n")
+    await supervisor.start()
+    await _seen(supervisor, "there")
+    # no farewell: its registration stands
+    await supervisor.carla.close()
+    await _seen(supervisor, "away")
+    refused = supervisor.caller.call(f"sip:+49302000102@127.0.0.1:{supervisor.port}", ("127.0.0.1", supervisor.port))
+    async with asyncio.timeout(10):
+        await refused.ended.wait()
+    assert refused.status == 480
+    supervisor.carla = SoftPhone(
+        "127.0.0.1", username="carla", password="secret", domain="service.example",
+        frames=lambda: tone_frames(880), on_call=lambda call: call.answer(),
+    )  # fmt: skip
+    await supervisor.carla.start()
+    await supervisor.carla.register(("127.0.0.1", supervisor.port))
+    await _seen(supervisor, "there")
+    call = await supervisor.call()
+    call.hangup()
+
+
+async def _seen(supervisor: Supervisor, reach: str) -> None:
+    async with asyncio.timeout(30):
+        while reach not in (await ask(supervisor, "agents", "carla"))[1]:
+            await asyncio.sleep(0.1)
